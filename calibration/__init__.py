@@ -1,0 +1,1 @@
+"""Camera rigs: files of other programs, refinement from people, checks."""

@@ -1,0 +1,1 @@
+"""What a person looks at: quality figures, the HTML report, the overlay video."""

@@ -1,0 +1,1 @@
+"""The `mocap` command: one small module per verb."""

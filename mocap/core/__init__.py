@@ -1,0 +1,1 @@
+"""The product's types, conventions, errors, diagnostics and progress protocol."""

@@ -1,0 +1,33 @@
+"""Findings that do not stop the work but that the user must hear of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    QUALITY = "quality"
+    """A quality gate failed: the command finishes and exits with status 3."""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding, with what the program did about it and the figures that show it."""
+
+    code: str
+    """Stable identifier in kebab-case; listed in docs/errors.md."""
+    severity: Severity
+    message: str
+    """What was found, where, and what was done about it."""
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Figures, JSON-serialisable."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as a JSON object."""
+        return {"code": self.code, "severity": str(self.severity), "message": self.message, "data": self.data}

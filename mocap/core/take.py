@@ -1,0 +1,51 @@
+"""The result of solving one subject of a take: what exporters, reports and the Blender scene are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.core.arrays import frozen
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic
+from mocap.core.keypoints import Keypoints2D, Points3D
+from mocap.core.skeleton import Motion
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedTake:
+    """One subject, solved. All 3D arrays share `motion.timeline`; 2D arrays keep each camera's own frames."""
+
+    subject: str
+    """Name used for files: `<subject>.bvh`."""
+    rig: CameraRig
+    """The rig that was used, after any refinement."""
+    detections: Keypoints2D
+    """This subject's detections: one person per camera."""
+    points: Points3D
+    """Reconstructed points before the skeleton solve."""
+    keypoints: Points3D
+    """Final keypoints: fixed points of the moving skeleton, bone lengths constant."""
+    motion: Motion
+    inlier_probability: np.ndarray
+    """[camera frame keypoint] float32, of `detections`' frames; NaN where nothing was detected."""
+    contact_names: tuple[str, ...]
+    """Joints whose ground contact is known, e.g. ('LeftFoot', 'RightFoot')."""
+    contact: np.ndarray
+    """[frame contact] bool: supports weight and stands still."""
+    rejected: dict[str, int]
+    """How many observations were rejected, by reason."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __post_init__(self) -> None:
+        f, k = self.motion.timeline.n_frames, len(self.detections.keypoint_set)
+        if self.points.xyz_m.shape[0] != f or self.keypoints.xyz_m.shape[0] != f:
+            raise ValueError(f"points, keypoints and motion must have one frame count, got {f}")
+        if self.detections.n_persons != 1:
+            raise ValueError("a solved take holds one person per camera")
+        shape = (self.detections.n_cameras, self.detections.n_frames, k)
+        object.__setattr__(
+            self, "inlier_probability", frozen(self.inlier_probability, np.float32, shape, "inlier_probability")
+        )
+        object.__setattr__(self, "contact", frozen(self.contact, np.bool_, (f, len(self.contact_names)), "contact"))

@@ -1,0 +1,1 @@
+"""Video files: probing and decoding with exact presentation times."""

@@ -1,0 +1,1 @@
+"""Robust triangulation of 2D keypoints into points, and the choice of the performer."""

@@ -1,0 +1,1 @@
+"""Target rigs (data) and the transfer of motion to them."""

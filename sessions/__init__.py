@@ -1,0 +1,1 @@
+"""Takes on disk: content-addressed artifacts, the stage table and its resumable runner."""
