@@ -1,0 +1,85 @@
+"""The keypoint sets: orders, mirrors, landmarks and bones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mocap.core.keypoints import keypoint_set_names, load_keypoint_set
+
+LANDMARKS = set(
+    "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle RAnkle Head Neck"
+    " Hip LBigToe RBigToe LSmallToe RSmallToe LHeel RHeel LThumb LIndex LPinky RThumb RIndex RPinky".split()
+)
+SIZES = {
+    "blazepose33": 33,
+    "body_25": 25,
+    "body_25b": 25,
+    "coco17": 17,
+    "coco_wholebody133": 133,
+    "h36m17": 17,
+    "halpe26": 26,
+}
+
+
+def test_all_known_sets_are_there_with_their_size() -> None:
+    assert {name: len(load_keypoint_set(name)) for name in keypoint_set_names()} == SIZES
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_mirror_swaps_left_and_right_landmarks(name: str) -> None:
+    points = load_keypoint_set(name)
+    for landmark, mirror in zip(points.landmarks, points.mirror, strict=True):
+        other = points.landmarks[mirror]
+        if landmark[:1] in ("L", "R"):
+            assert {landmark[0], other[0]} == {"L", "R"}
+            assert landmark[1:] == other[1:]
+        else:
+            assert landmark == other
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_landmarks_are_canonical_and_carried_once(name: str) -> None:
+    landmarks = [m for m in load_keypoint_set(name).landmarks if m]
+    assert set(landmarks) <= LANDMARKS
+    assert len(landmarks) == len(set(landmarks))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_bones_are_symmetric(name: str) -> None:
+    points = load_keypoint_set(name)
+    bones = {frozenset(b) for b in points.bones}
+    assert len(bones) == len(points.bones)
+    assert {frozenset(points.mirror[i] for i in bone) for bone in bones} == bones
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_set_has_the_limbs(name: str) -> None:
+    points = load_keypoint_set(name)
+    bones = {frozenset(points.landmarks[i] for i in bone) for bone in points.bones}
+    for side in "LR":
+        for a, b in (("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle")):
+            assert frozenset((side + a, side + b)) in bones
+
+
+def test_halpe26_has_the_order_of_the_bench(shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shared("bench/benchlib.py").parent
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    import benchlib  # noqa: PLC0415  the bench lies beside the project, not in it
+
+    assert list(load_keypoint_set("halpe26").names) == benchlib.HALPE26
+
+
+def test_body_25b_names_the_points_that_openpose_does() -> None:
+    names = load_keypoint_set("body_25b").names
+    assert names[:5] == ("Nose", "LEye", "REye", "LEar", "REar")
+    assert names[17:] == ("UpperNeck", "HeadTop", "LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel")
+
+
+def test_an_unknown_set_names_the_available_ones() -> None:
+    with pytest.raises(KeyError, match="halpe26"):
+        load_keypoint_set("halpe27")
