@@ -1,4 +1,7 @@
-"""Calibrated cameras. Camera frame as OpenCV (x right, y down, z forward); pixel (0, 0) is the centre of the upper-left pixel."""
+"""Calibrated cameras.
+
+Camera frame as OpenCV (x right, y down, z forward); pixel (0, 0) is the centre of the upper-left pixel.
+"""
 
 from __future__ import annotations
 

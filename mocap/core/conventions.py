@@ -1,6 +1,6 @@
 """The one place where world coordinates become those of files.
 
-World: metres, right-handed, Z up, floor z = 0. The studio's rig faces world +X in its bind pose with its left arm along +Y.
+World: metres, right-handed, Z up, floor z = 0. In its bind pose the studio's rig faces world +X, its left arm along +Y.
 Files with Y up use (X, Y, Z) = world (y, z, x): a cyclic permutation, so a proper rotation; the rig then faces file +Z.
 """
 

@@ -110,14 +110,17 @@ class Keypoints2D:
 
     @property
     def n_cameras(self) -> int:
+        """How many cameras there are."""
         return self.xy_px.shape[0]
 
     @property
     def n_frames(self) -> int:
+        """Frames of the longest camera."""
         return self.xy_px.shape[1]
 
     @property
     def n_persons(self) -> int:
+        """Slots for people in each frame; not every slot is filled."""
         return self.xy_px.shape[2]
 
     def person(self, index: np.ndarray) -> Keypoints2D:

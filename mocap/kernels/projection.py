@@ -1,8 +1,8 @@
 """Pinhole, Brown-Conrady and Kannala-Brandt projection, batched.
 
-Arrays follow `Intrinsics`: focal and centre in pixels, distortion as OpenCV orders it; points in the camera frame (z forward).
-Formulas: OpenCV documentation, "Camera Calibration and 3D Reconstruction" (Brown, `cv2.projectPoints`) and `cv2.fisheye`;
-J. Kannala and S. Brandt, "A generic camera model and calibration method", PAMI 2006, eq. 6.
+Arrays follow `Intrinsics`: focal and centre in pixels, distortion as OpenCV orders it; points in the camera frame
+(z forward). Formulas: OpenCV documentation, "Camera Calibration and 3D Reconstruction" (Brown, `cv2.projectPoints`)
+and `cv2.fisheye`; J. Kannala and S. Brandt, "A generic camera model and calibration method", PAMI 2006, eq. 6.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def undistort(
 ) -> np.ndarray:
     """Return normalised undistorted coordinates [... 2] (x/z, y/z) of pixels; NaN stays NaN.
 
-    Newton's method on the 2-vector with a numerical 2x2 Jacobian of the forward model; twelve iterations reach 1e-10 for the
-    lenses of action cameras. Pixels outside the model's invertible range come back NaN, never as a wrong value.
+    Newton's method on the 2-vector with a numerical 2x2 Jacobian of the forward model; twelve iterations reach 1e-10
+    for the lenses of action cameras. Pixels outside the model's invertible range come back NaN, never as a wrong value.
     """
     target = (np.asarray(xy_px, np.float64) - center_px) / focal_px
     xy = _initial_undistorted(target, distortion)

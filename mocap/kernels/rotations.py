@@ -57,13 +57,13 @@ def quat_to_matrix(q_wxyz: np.ndarray) -> np.ndarray:
 def matrix_to_quat(m: np.ndarray) -> np.ndarray:
     """Return unit quaternions [... 4] with w >= 0 of rotation matrices [... 3 3].
 
-    The largest of the four squared components is extracted first (S. W. Shepperd, 1978), so no angle is ill-conditioned.
+    The largest of the four squared components comes first (S. W. Shepperd, 1978), so no angle is ill-conditioned.
     """
     m = np.asarray(m, np.float64)
     d = np.diagonal(m, axis1=-2, axis2=-1)
     trace = d.sum(-1)
     k = np.argmax(np.concatenate([trace[..., None], d], -1), -1)
-    q = np.empty((*m.shape[:-2], 4))
+    q: np.ndarray = np.empty((*m.shape[:-2], 4))
     for case in range(4):
         on = k == case
         if not on.any():
@@ -75,12 +75,12 @@ def matrix_to_quat(m: np.ndarray) -> np.ndarray:
             )
             continue
         i = case - 1
-        j, l = (i + 1) % 3, (i + 2) % 3
+        j, k2 = (i + 1) % 3, (i + 2) % 3
         v = np.empty((len(r), 4))
-        v[:, 0] = r[:, l, j] - r[:, j, l]
-        v[:, 1 + i] = 1 + r[:, i, i] - r[:, j, j] - r[:, l, l]
+        v[:, 0] = r[:, k2, j] - r[:, j, k2]
+        v[:, 1 + i] = 1 + r[:, i, i] - r[:, j, j] - r[:, k2, k2]
         v[:, 1 + j] = r[:, j, i] + r[:, i, j]
-        v[:, 1 + l] = r[:, l, i] + r[:, i, l]
+        v[:, 1 + k2] = r[:, k2, i] + r[:, i, k2]
         q[on] = v
     q /= np.linalg.norm(q, axis=-1, keepdims=True)
     return np.where(q[..., :1] < 0, -q, q)
@@ -128,7 +128,7 @@ def skew(v: np.ndarray) -> np.ndarray:
 
 
 def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the shortest rotations [... 4] that turn directions a [... 3] into b. Opposite directions turn about any normal."""
+    """Return the shortest rotations [... 4] that turn directions a [... 3] into b; opposite ones about any normal."""
     a = np.asarray(a, np.float64) / np.linalg.norm(a, axis=-1, keepdims=True)
     b = np.asarray(b, np.float64) / np.linalg.norm(b, axis=-1, keepdims=True)
     w = 1.0 + (a * b).sum(-1, keepdims=True)
