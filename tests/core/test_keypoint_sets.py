@@ -10,10 +10,9 @@ import pytest
 
 from mocap.core.keypoints import keypoint_set_names, load_keypoint_set
 
-LANDMARKS = set(
-    "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle RAnkle Head Neck"
-    " Hip LBigToe RBigToe LSmallToe RSmallToe LHeel RHeel LThumb LIndex LPinky RThumb RIndex RPinky".split()
-)
+_SIDED = ("Eye", "Ear", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel")
+_HAND = ("Thumb", "Index", "Pinky")
+LANDMARKS = {"Nose", "Head", "Neck", "Hip"} | {side + name for side in "LR" for name in _SIDED + _HAND}
 SIZES = {
     "blazepose33": 33,
     "body_25": 25,
@@ -69,7 +68,7 @@ def test_halpe26_has_the_order_of_the_bench(shared: Callable[[str], Path], monke
     folder = shared("bench/benchlib.py").parent
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    import benchlib  # noqa: PLC0415  the bench lies beside the project, not in it
+    import benchlib
 
     assert list(load_keypoint_set("halpe26").names) == benchlib.HALPE26
 
