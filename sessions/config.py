@@ -1,0 +1,84 @@
+"""Options of a take, by name: `mocap run DIR --set key=value` and the `[config]` table of `take.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mocap.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: what it means, its default, and how its text is read."""
+
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in values:
+        raise ValueError("expected true or false")
+    return values[text.lower()]
+
+
+def parse_point(text: str) -> tuple[float, float] | None:
+    """Return `X,Y` in metres as a pair, or None for an empty text. Raises ValueError."""
+    if not text.strip():
+        return None
+    parts = [float(v) for v in text.split(",")]
+    if len(parts) != 2:
+        raise ValueError("expected X,Y in metres")
+    return parts[0], parts[1]
+
+
+OPTIONS: dict[str, Option] = {
+    "model": Option("blazepose", str, "2D keypoint model"),
+    "quality": Option("standard", str, "preview, standard or best: how carefully 2D keypoints are sought"),
+    "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer"),
+    "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer"),
+    "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there"),
+}
+"""Every option; a stage sees those that it declares."""
+
+
+def defaults() -> dict[str, Any]:
+    """Return every option with its default."""
+    return {name: option.default for name, option in OPTIONS.items()}
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Return options from texts `key=value`.
+
+    Raises:
+        InputError: `setting-unknown` or `setting-invalid`.
+    """
+    return dict(_parse_pair(pair) for pair in pairs)
+
+
+def _parse_pair(pair: str) -> tuple[str, Any]:
+    key, equals, text = pair.partition("=")
+    listing = "; ".join(f"{name} ({option.help})" for name, option in OPTIONS.items())
+    if key not in OPTIONS:
+        raise InputError("setting-unknown", f"There is no setting {key!r}.", f"Use one of: {listing}.")
+    if not equals:
+        raise InputError("setting-invalid", f"--set {pair}: expected {key}=VALUE.", "Give a value after `=`.")
+    try:
+        return key, OPTIONS[key].parse(text)
+    except ValueError as error:
+        raise InputError(
+            "setting-invalid", f"--set {pair}: {error}.", f"Give a value for: {OPTIONS[key].help}."
+        ) from error
+
+
+def check_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return stored options, lists as tuples. Raises InputError `setting-unknown` naming the file."""
+    unknown = sorted(set(values) - set(OPTIONS))
+    if unknown:
+        raise InputError(
+            "setting-unknown", f"{where}: unknown settings {', '.join(unknown)}.", f"Use: {', '.join(OPTIONS)}."
+        )
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

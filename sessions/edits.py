@@ -1,0 +1,159 @@
+"""Corrections by people: an append-only list of typed operations on the performer's 2D keypoints. Undo appends too."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D
+from sessions.jsontext import dumps
+
+EDITED_SCORE = 1.0
+"""A point that a person placed counts as fully seen."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One operation. Frames count from 0 in the camera's own video, `end_frame` is not included."""
+
+    id: int
+    op: str
+    args: Mapping[str, Any]
+
+
+_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "move_point": {"camera": str, "frame": int, "keypoint": str, "xy_px": list},
+    "mask": {"camera": str, "start_frame": int, "end_frame": int, "keypoints": list},
+    "swap_sides": {"camera": str, "start_frame": int, "end_frame": int},
+    "trim": {"start_s": (int, float), "end_s": (int, float)},
+    "undo": {"edit": int},
+}
+"""Operations and their arguments. An empty `keypoints` list of `mask` means all; times of `trim` are master time."""
+
+
+def read_edits(path: Path) -> list[Edit]:
+    """Return the edits in force, oldest first: undone ones are left out. A missing file has none.
+
+    A last line that was cut off while being written is left out as well: it was never reported as done.
+
+    Raises:
+        InputError: `edits-unreadable` naming the line.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text("utf-8").split("\n")
+    whole = lines[:-1]  # the text after the last newline is empty, or a line that was cut off
+    edits = [_parse(path, n, line) for n, line in enumerate(whole, 1) if line.strip()]
+    undone: set[int] = set()
+    for edit in reversed(edits):
+        if edit.op == "undo" and edit.id not in undone:
+            undone.add(edit.args["edit"])
+    return [e for e in edits if e.op != "undo" and e.id not in undone]
+
+
+def append_edit(path: Path, op: str, **args: Any) -> Edit:
+    """Append one operation and return it with its number.
+
+    Raises:
+        InputError: `edit-invalid` for an unknown operation or wrong arguments.
+    """
+    _check(op, args)
+    text = path.read_bytes() if path.exists() else b""
+    edit = Edit(text.count(b"\n") + 1, op, args)
+    line = dumps({"id": edit.id, "op": op, **args}, indent=None) + "\n"
+    with path.open("ab") as file:
+        # A line cut off by a crash was never reported as done: the new one takes its place.
+        file.truncate(text.rfind(b"\n") + 1)
+        file.write(line.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+    return edit
+
+
+def _parse(path: Path, n: int, line: str) -> Edit:
+    try:
+        data = json.loads(line)
+        edit = Edit(int(data.pop("id")), str(data.pop("op")), data)
+        _check(edit.op, edit.args)
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(
+            "edits-unreadable", f"{path}, line {n} is not an edit: {error}", "Restore the file or delete that line."
+        ) from error
+    return edit
+
+
+def _check(op: str, args: Mapping[str, Any]) -> None:
+    fields = _FIELDS.get(op)
+    advice = f"Use one of: {', '.join(_FIELDS)}."
+    if fields is None:
+        raise InputError("edit-invalid", f"There is no edit operation {op!r}.", advice)
+    wrong = sorted(set(args) ^ set(fields)) or [k for k, kind in fields.items() if not isinstance(args[k], kind)]
+    if wrong:
+        raise InputError("edit-invalid", f"{op}: missing, unknown or wrong: {', '.join(wrong)}.", f"Give {fields}.")
+
+
+def apply_edits(detections: Keypoints2D, edits: Sequence[Edit]) -> Keypoints2D:
+    """Return the performer's detections with all corrections applied, in order.
+
+    Raises:
+        InputError: `edit-invalid` when an edit names a camera, frame or keypoint that is not there.
+    """
+    xy = detections.xy_px.copy()
+    score = detections.score.copy()
+    for edit in edits:
+        _APPLY[edit.op](detections, xy, score, edit.args)
+    return Keypoints2D(detections.keypoint_set, detections.camera_names, xy, score, detections.time_s)
+
+
+def _camera(detections: Keypoints2D, name: str) -> int:
+    if name not in detections.camera_names:
+        have = ", ".join(detections.camera_names)
+        raise InputError("edit-invalid", f"An edit names camera {name!r}; the take has {have}.", "Undo that edit.")
+    return detections.camera_names.index(name)
+
+
+def _keypoint(detections: Keypoints2D, name: str) -> int:
+    if name not in detections.keypoint_set.names:
+        have = ", ".join(detections.keypoint_set.names)
+        raise InputError("edit-invalid", f"An edit names keypoint {name!r}; the set has {have}.", "Undo that edit.")
+    return detections.keypoint_set.names.index(name)
+
+
+def _move_point(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
+    c, k, f = _camera(detections, args["camera"]), _keypoint(detections, args["keypoint"]), args["frame"]
+    if not 0 <= f < xy.shape[1]:
+        raise InputError("edit-invalid", f"An edit names frame {f}; the take has {xy.shape[1]}.", "Undo that edit.")
+    xy[c, f, 0, k] = args["xy_px"]
+    score[c, f, 0, k] = EDITED_SCORE
+
+
+def _mask(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
+    c = _camera(detections, args["camera"])
+    chosen = [_keypoint(detections, name) for name in args["keypoints"]] or list(range(xy.shape[3]))
+    span = slice(max(args["start_frame"], 0), args["end_frame"])
+    xy[c, span, :, chosen] = np.nan
+    score[c, span, :, chosen] = 0.0
+
+
+def _swap_sides(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
+    c = _camera(detections, args["camera"])
+    mirror = list(detections.keypoint_set.mirror)
+    span = slice(max(args["start_frame"], 0), args["end_frame"])
+    xy[c, span] = xy[c, span][:, :, mirror]
+    score[c, span] = score[c, span][:, :, mirror]
+
+
+def _trim(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
+    outside = ~((detections.time_s >= args["start_s"]) & (detections.time_s < args["end_s"]))
+    xy[outside] = np.nan
+    score[outside] = 0.0
+
+
+_APPLY = {"move_point": _move_point, "mask": _mask, "swap_sides": _swap_sides, "trim": _trim}
