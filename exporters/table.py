@@ -1,0 +1,130 @@
+"""The table of formats, and the one function that writes, reads back, compares and publishes files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from exporters import bvh, npz, trc
+from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
+from exporters.resample import resample_take
+from mocap.core.errors import InputError, SetupError
+from mocap.core.progress import NoProgress, Progress, track
+from mocap.core.skeleton import Motion
+from mocap.core.take import SolvedTake
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format("bvh", ".bvh", bvh.write, bvh.read_back, "skeleton and motion; Y up, metres (or centimetres)"),
+        Format("trc", ".trc", trc.write, trc.read_back, "final keypoints; Y up, metres"),
+        Format(
+            "points_trc", "_points.trc", trc.write_points, trc.read_back_points, "reconstructed points; Y up, metres"
+        ),
+        Format("npz", ".npz", npz.write, npz.read_back, "all arrays for NumPy; Z up, metres"),
+    )
+}
+STUDIO_RIG = "studio"
+
+
+def export(
+    take: SolvedTake,
+    formats: Iterable[str],
+    folder: str | Path,
+    rig_name: str = STUDIO_RIG,
+    units: str = "m",
+    fps: Fraction | None = None,
+    progress: Progress | None = None,
+    retarget: Callable[[Motion, str], Motion] | None = None,
+) -> list[ExportedFile]:
+    """Write `<folder>/<subject><suffix>` for each format and return what was published.
+
+    Each file is written under a temporary name beside its destination, read back, compared with its source, and only
+    then put in place; what existed before is kept whenever anything fails. `rig_name` other than the take's own needs
+    `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own rate by default; `units` is that of BVH.
+
+    Raises InputError `format-unknown`, `units-unknown` or `fps-not-positive`; SetupError `output-not-writable`,
+    `output-full` or `export-mismatch`; and what `retarget` and the FBX worker raise.
+    """
+    rows = _rows(formats)
+    if units not in bvh.UNITS:
+        raise InputError(
+            "units-unknown", f"Unknown unit {units!r}; available: {', '.join(bvh.UNITS)}.", "Choose one of these units."
+        )
+    if rig_name != STUDIO_RIG:
+        if retarget is None:
+            raise ValueError(f"rig {rig_name!r} needs the function that transfers motion to it")
+        take = replace(take, motion=retarget(take.motion, rig_name))
+    job = Job(resample_take(take, fps) if fps is not None else take, units)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _disk_error(error, folder) from error
+    return [_export_one(job, row, folder) for row in track(rows, progress or NoProgress(), "export", len(rows))]
+
+
+def _rows(formats: Iterable[str]) -> list[Format]:
+    names = list(dict.fromkeys(formats))
+    unknown = [n for n in names if n not in FORMATS]
+    if unknown:
+        raise InputError(
+            "format-unknown",
+            f"Unknown export format {', '.join(map(repr, unknown))}; available: {', '.join(FORMATS)}.",
+            "Choose from these formats.",
+        )
+    return [FORMATS[n] for n in names]
+
+
+def _export_one(job: Job, row: Format, folder: Path) -> ExportedFile:
+    start = time.perf_counter()
+    final = folder / f"{job.take.subject}{row.suffix}"
+    # The suffix stays last: some writers and readers go by it.
+    partial = folder / f".{job.take.subject}.{os.getpid()}-partial{row.suffix}"
+    try:
+        row.write(job, partial)
+        error_m = _read_back(job, row, partial, final)
+        os.replace(partial, final)
+    except OSError as error:
+        raise _disk_error(error, final) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return ExportedFile(final, row.name, time.perf_counter() - start, error_m)
+
+
+def _read_back(job: Job, row: Format, partial: Path, final: Path) -> float:
+    """Return the file's largest error. Raises SetupError `export-mismatch` when it cannot be read or differs."""
+    try:
+        error_m = row.read_back(job, partial)
+        if not error_m <= TOLERANCE_M:
+            raise Mismatch(
+                f"a point lies {1000 * error_m:.2f} mm from its source, at most {1000 * TOLERANCE_M:.1f} expected"
+            )
+    except (Mismatch, ValueError, KeyError, IndexError, EOFError, StopIteration, RuntimeError) as error:
+        raise SetupError(
+            "export-mismatch",
+            f"{final}: the {row.name} file does not read back as its source ({error}) and was discarded.",
+            "Check the disk's free space and health, then export again; if it persists, report it with this message.",
+        ) from error
+    return error_m
+
+
+def _disk_error(error: OSError, path: Path) -> SetupError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SetupError(
+            "output-full",
+            f"{path}: the disk is full; the file was not written and what existed is untouched.",
+            "Free some space or choose another output folder, then export again.",
+        )
+    return SetupError(
+        "output-not-writable",
+        f"{path}: cannot be written ({error.strerror or error}); what existed is untouched.",
+        "Choose an output folder that you may write to.",
+    )

@@ -1,0 +1,1 @@
+"""Target rigs as data: one TOML file per rig."""
