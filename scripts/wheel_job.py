@@ -36,7 +36,7 @@ def main() -> int:
     rng = np.random.default_rng(1)
     rig = ring_rig(4, rng)
     performer = Performer.random(rng)
-    take = detect(performer, rig, FPS, 61, rng)
+    take = detect([performer], rig, FPS, 61, rng)
     truth = performer.points(Timeline(FPS, 61).time_s)
     write_take(Path("take"), rig, take.keypoints)
     mocap_command("--help")
