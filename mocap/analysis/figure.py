@@ -1,0 +1,75 @@
+"""Which keypoints a drawn figure connects, and in which colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from mocap.core.keypoints import KeypointSet
+
+_SIDE_EDGES = (
+    ("Shoulder", "Elbow"),
+    ("Elbow", "Wrist"),
+    ("Wrist", "Index"),
+    ("Wrist", "Thumb"),
+    ("Wrist", "Pinky"),
+    ("Index", "Pinky"),
+    ("Shoulder", "Hip"),
+    ("Hip", "Knee"),
+    ("Knee", "Ankle"),
+    ("Ankle", "Heel"),
+    ("Ankle", "BigToe"),
+    ("Heel", "BigToe"),
+    ("BigToe", "SmallToe"),
+    ("Eye", "Ear"),
+)
+_MIDDLE_EDGES = (("Neck", "Head"), ("Neck", "Hip"), ("Nose", "Head"), ("Nose", "LEye"), ("Nose", "REye"))
+_VIA_MIDDLE = (("Shoulder", "Neck"), ("Hip", "Hip"))
+"""Left and right meet at the middle landmark where the set has one, and directly where it has none."""
+
+SIDE_RGB = {"L": (0, 190, 255), "R": (255, 84, 214), "": (235, 235, 240)}
+"""Rim colours of left, right and middle."""
+_RAMP_AT = (0.0, 0.5, 1.0)
+_RAMP_RGB = ((224, 49, 49), (245, 190, 50), (55, 200, 113))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A stick figure over the keypoints of a set."""
+
+    edges: tuple[tuple[int, int], ...]
+    edge_sides: tuple[str, ...]
+    """'L', 'R' or '' of each edge."""
+    node_sides: tuple[str, ...]
+    """'L', 'R' or '' of each keypoint."""
+
+
+@cache
+def stick_figure(keypoint_set: KeypointSet) -> Figure:
+    """Return the figure of a keypoint set: a connected body by its landmarks, and its own bones beyond these."""
+    sides = tuple(_side(keypoint_set, k) for k in range(len(keypoint_set)))
+    pairs = [(f"{s}{a}", f"{s}{b}") for s in "LR" for a, b in _SIDE_EDGES] + list(_MIDDLE_EDGES)
+    for limb, middle in _VIA_MIDDLE:
+        through = keypoint_set.index(middle) is not None
+        pairs += [(f"L{limb}", middle), (f"R{limb}", middle)] if through else [(f"L{limb}", f"R{limb}")]
+    found = [(keypoint_set.index(a), keypoint_set.index(b)) for a, b in pairs]
+    edges = [(a, b) for a, b in found if a is not None and b is not None]
+    edges += [e for e in keypoint_set.bones if not all(keypoint_set.landmarks[i] for i in e)]
+    edge_sides = tuple(sides[a] if sides[a] == sides[b] else "" for a, b in edges)
+    return Figure(tuple(edges), edge_sides, sides)
+
+
+def confidence_rgb(confidence: np.ndarray) -> np.ndarray:
+    """Return [... 3] float64 colours in 0..255: red at 0, amber at 0.5, green at 1."""
+    value = np.clip(np.nan_to_num(confidence), 0.0, 1.0)
+    ramp = np.array(_RAMP_RGB, np.float64)
+    return np.stack([np.interp(value, _RAMP_AT, ramp[:, channel]) for channel in range(3)], axis=-1)
+
+
+def _side(keypoint_set: KeypointSet, k: int) -> str:
+    if keypoint_set.mirror[k] == k:
+        return ""
+    name = keypoint_set.landmarks[k] or keypoint_set.names[k]
+    return "L" if name[0] in "lL" else "R"
