@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 MIN_DEPTH = 1e-6
+MAX_ANGLE = 1.55
+"""Angle from the optical axis, in radians, beyond which a direction has no usable x/z, y/z."""
 
 
 def distort_brown(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
@@ -38,6 +40,16 @@ def distort_fisheye(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 def distort(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     """Distort by the model that the coefficient count names: 5 Brown-Conrady, 4 fisheye."""
     return distort_brown(xy, distortion) if np.shape(distortion)[-1] == 5 else distort_fisheye(xy, distortion)
+
+
+def distortion_area(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
+    """Return the determinant [...] of the forward model's Jacobian at undistorted points [... 2] (central differences)."""
+    step = 1e-5
+    along_x = np.array([step, 0.0])
+    along_y = np.array([0.0, step])
+    dx = (distort(xy + along_x, distortion) - distort(xy - along_x, distortion)) / (2 * step)
+    dy = (distort(xy + along_y, distortion) - distort(xy - along_y, distortion)) / (2 * step)
+    return dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
 
 
 def project(points_cam: np.ndarray, focal_px: np.ndarray, center_px: np.ndarray, distortion: np.ndarray) -> np.ndarray:
@@ -75,8 +87,15 @@ def undistort(
 
 
 def _initial_undistorted(target: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Start Newton at the distorted point; for a fisheye at the equidistant inverse, far nearer for wide angles."""
+    """Start Newton at the distorted point; for a fisheye at the solution for its angle: tan() is steep near 90 deg."""
     if np.shape(distortion)[-1] == 5:
         return target.copy()
-    r = np.linalg.norm(target, axis=-1, keepdims=True)
-    return target * np.where(r < 1e-9, 1.0, np.tan(np.minimum(r, 1.5)) / np.maximum(r, 1e-9))
+    k1, k2, k3, k4 = np.moveaxis(np.asarray(distortion), -1, 0)
+    theta_d = np.linalg.norm(target, axis=-1)
+    theta = np.minimum(theta_d, MAX_ANGLE)
+    for _ in range(8):
+        t2 = theta * theta
+        value = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+        slope = 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+        theta = np.clip(theta - (value - theta_d) / np.maximum(slope, 0.1), 0.0, MAX_ANGLE)
+    return target * np.where(theta_d < 1e-9, 1.0, np.tan(theta) / np.maximum(theta_d, 1e-9))[..., None]

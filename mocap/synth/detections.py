@@ -96,8 +96,10 @@ def detect(
 
 
 def _inside(xy_px: np.ndarray, rig: CameraRig) -> np.ndarray:
+    """Return whether pixels [camera frame person keypoint 2] lie in the picture; NaN does not."""
     size_px = np.array([camera.intrinsics.size_px for camera in rig.cameras])[:, None, None, None]
-    return np.isfinite(xy_px).all(-1) & (xy_px > -0.5).all(-1) & (xy_px < size_px - 0.5).all(-1)
+    inside: np.ndarray = (xy_px > -0.5) & (xy_px < size_px - 0.5)
+    return inside[..., 0] & inside[..., 1]
 
 
 def _runs(shape: tuple[int, ...], share: float, rng: np.random.Generator, length: int = 5) -> np.ndarray:
