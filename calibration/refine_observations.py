@@ -1,0 +1,81 @@
+"""From one person's tracks to observations of world points at common instants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.core.keypoints import Keypoints2D
+
+MAX_INTERPOLATION_S = 0.1
+"""Tracks are interpolated between two samples that are at most this far apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """What the cameras saw of N points, one point per instant and keypoint with two views or more."""
+
+    xy_px: np.ndarray
+    """[camera point 2]; NaN where not seen."""
+    velocity_px_s: np.ndarray
+    """[camera point 2] image velocity; 0 where unknown."""
+    instant: np.ndarray
+    """[point] index of the instant."""
+    keypoint: np.ndarray
+    """[point] index of the keypoint."""
+    n_instants: int
+
+    @property
+    def seen(self) -> np.ndarray:
+        """[camera point] bool."""
+        return np.isfinite(self.xy_px).all(-1)
+
+    def select(self, points: np.ndarray) -> Observations:
+        """Return the observations of some points (boolean mask or indices)."""
+        return Observations(
+            self.xy_px[:, points],
+            self.velocity_px_s[:, points],
+            self.instant[points],
+            self.keypoint[points],
+            self.n_instants,
+        )
+
+
+def gather(detections: Keypoints2D, min_score: float, max_points: int) -> Observations:
+    """Return observations at the frame times of the camera that saw most, thinned evenly to about `max_points` points.
+
+    Other cameras' tracks are interpolated linearly to these instants: cameras need not be genlocked.
+    """
+    xy = np.where((detections.score >= min_score)[..., None], detections.xy_px, np.nan)[:, :, 0].astype(np.float64)
+    count = np.isfinite(xy).all(-1).sum((1, 2))
+    instants = detections.time_s[int(np.argmax(count))]
+    instants = instants[np.isfinite(instants)]
+    stride = max(1, int(np.ceil(len(instants) * xy.shape[2] / max_points)))
+    instants = instants[::stride]
+    sampled, velocity = zip(*(_at_instants(xy[c], detections.time_s[c], instants) for c in range(len(xy))), strict=True)
+    at = np.stack(sampled)
+    n_views = np.isfinite(at).all(-1).sum(0)
+    instant, keypoint = np.nonzero(n_views >= 2)
+    return Observations(
+        at[:, instant, keypoint], np.stack(velocity)[:, instant, keypoint], instant, keypoint, len(instants)
+    )
+
+
+def _at_instants(xy: np.ndarray, time_s: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a camera's track and velocity [instant keypoint 2] from samples [frame keypoint 2] at time_s."""
+    valid = np.isfinite(time_s)
+    xy, time_s = xy[valid], time_s[valid]
+    if len(time_s) < 2:
+        empty = np.full((len(instants), *xy.shape[1:]), np.nan)
+        return empty, np.zeros_like(empty)
+    low = np.clip(np.searchsorted(time_s, instants, side="right") - 1, 0, len(time_s) - 2)
+    step = time_s[low + 1] - time_s[low]
+    u = (instants - time_s[low]) / step
+    inside = (u >= -1e-3) & (u <= 1 + 1e-3) & (step <= MAX_INTERPOLATION_S)
+    u = np.where(u < 1e-3, 0.0, np.where(u > 1 - 1e-3, 1.0, u))[:, None, None]
+    between = np.where(u == 0, xy[low], np.where(u == 1, xy[low + 1], (1 - u) * xy[low] + u * xy[low + 1]))
+    # Four frames wide: a difference of neighbours would be mostly detector noise.
+    first, last = np.maximum(low - 1, 0), np.minimum(low + 2, len(time_s) - 1)
+    velocity = (xy[last] - xy[first]) / (time_s[last] - time_s[first])[:, None, None]
+    return np.where(inside[:, None, None], between, np.nan), np.nan_to_num(velocity)
