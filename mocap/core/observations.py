@@ -1,0 +1,124 @@
+"""Detections of one person as undistorted rays on a master timeline: what reconstruction and solve work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from mocap.core.camera import CameraRig
+from mocap.core.keypoints import Keypoints2D
+from mocap.core.timeline import Timeline
+from mocap.kernels.projection import distortion_area, undistort
+from mocap.kernels.trajectories import sample_cubic
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Undistorted observations. Axes: camera frame keypoint, frames of each camera's own clock."""
+
+    xy: np.ndarray
+    """[camera frame keypoint 2] normalised undistorted coordinates; 0 where unseen."""
+    px_per_unit: np.ndarray
+    """[camera frame keypoint] distorted pixels per unit of `xy` at that place; 0 where unseen."""
+    score: np.ndarray
+    """[camera frame keypoint] 0 where unseen."""
+    frame: np.ndarray
+    """[camera frame] fractional frame of the master timeline; outside it, or NaN, where the take does not reach."""
+    R_cam_from_world: np.ndarray
+    """[camera 3 3]"""
+    t_cam_from_world_m: np.ndarray
+    """[camera 3]"""
+
+    @property
+    def seen(self) -> np.ndarray:
+        """[camera frame keypoint] whether there is an observation."""
+        return self.px_per_unit > 0
+
+    def window(self, low: int, high: int) -> tuple[Observations, np.ndarray]:
+        """Return the observations nearest to master frames low..high-1, counted from low, and where they came from.
+
+        The second value [camera frame] holds the index of each one's frame in this object, -1 where padded.
+        """
+        inside = (self.frame >= low - 0.5) & (self.frame < high - 0.5)
+        width = int(inside.sum(1).max(initial=0))
+        index = np.full((len(inside), width), -1)
+        for c, row in enumerate(inside):
+            index[c, : row.sum()] = np.flatnonzero(row)
+        camera, at = np.arange(len(inside))[:, None], np.maximum(index, 0)
+        real = index >= 0
+        return (
+            Observations(
+                xy=self.xy[camera, at],
+                px_per_unit=np.where(real[..., None], self.px_per_unit[camera, at], 0.0),
+                score=np.where(real[..., None], self.score[camera, at], 0.0),
+                frame=np.where(real, self.frame[camera, at] - low, np.nan),
+                R_cam_from_world=self.R_cam_from_world,
+                t_cam_from_world_m=self.t_cam_from_world_m,
+            ),
+            index,
+        )
+
+    def at_own_times(self, points: np.ndarray) -> np.ndarray:
+        """Return points [frame keypoint 3] of the master timeline at each camera's own times [camera frame keypoint 3]."""
+        return np.stack([sample_cubic(points, f) for f in self.frame])
+
+    def nearest_frame(self, n_frames: int) -> np.ndarray:
+        """[camera frame] index of the nearest master frame; -1 where the take does not reach."""
+        nearest = np.rint(np.nan_to_num(self.frame, nan=-1.0)).astype(int)
+        return np.where((nearest >= 0) & (nearest < n_frames), nearest, -1)
+
+    def on_timeline(self, values: np.ndarray, n_frames: int) -> np.ndarray:
+        """Return the sum over cameras of values [camera frame ...] at their nearest master frames [frame ...]."""
+        out = np.zeros((n_frames, *values.shape[2:]))
+        for c, nearest in enumerate(self.nearest_frame(n_frames)):
+            inside = nearest >= 0
+            if inside.all() and len(nearest) == n_frames and (np.diff(nearest) == 1).all():
+                out += values[c]
+            else:
+                np.add.at(out, nearest[inside], values[c][inside])
+        return out
+
+
+def common_timeline(time_s: np.ndarray, fps: Fraction) -> Timeline:
+    """Return the timeline at `fps` from the first to the last instant that two cameras see.
+
+    time_s [camera frame] master times, NaN-padded. With fewer than two cameras the timeline is empty.
+    """
+    valid = [t[np.isfinite(t)] for t in time_s]
+    starts = sorted(float(t[0]) for t in valid if len(t))
+    ends = sorted((float(t[-1]) for t in valid if len(t)), reverse=True)
+    if len(starts) < 2 or ends[1] < starts[1]:
+        return Timeline(fps, 0)
+    # half a microsecond of slack: k / F computed in two ways must not lose the last frame
+    n_frames = int(np.floor((ends[1] - starts[1]) * float(fps) + 1e-4)) + 1
+    return Timeline(fps, n_frames, starts[1])
+
+
+def observe(detections: Keypoints2D, rig: CameraRig, timeline: Timeline) -> Observations:
+    """Return the rays of one person's detections. Detections outside a lens model's valid range are left out.
+
+    Raises ValueError when the detections' cameras are not the rig's, in order, or hold more than one person.
+    """
+    if detections.camera_names != rig.names or detections.n_persons != 1:
+        raise ValueError(f"expected one person on cameras {rig.names}, got {detections.camera_names}")
+    xy_px = detections.xy_px[:, :, 0].astype(np.float64)
+    score = detections.score[:, :, 0].astype(np.float64)
+    xy = np.zeros(xy_px.shape)
+    px_per_unit = np.zeros(score.shape)
+    for c, camera in enumerate(rig.cameras):
+        lens = camera.intrinsics
+        here = undistort(xy_px[c], lens.focal_px, lens.center_px, lens.distortion)
+        area = np.abs(distortion_area(here, lens.distortion)) * lens.focal_px.prod()
+        ok = np.isfinite(here).all(-1) & np.isfinite(area) & (area > 0) & (score[c] > 0)
+        xy[c] = np.where(ok[..., None], here, 0.0)
+        px_per_unit[c] = np.where(ok, np.sqrt(np.where(ok, area, 0.0)), 0.0)
+    return Observations(
+        xy=xy,
+        px_per_unit=px_per_unit,
+        score=np.where(px_per_unit > 0, score, 0.0),
+        frame=(detections.time_s - timeline.start_s) * float(timeline.fps),
+        R_cam_from_world=np.stack([c.R_cam_from_world for c in rig.cameras]),
+        t_cam_from_world_m=np.stack([c.t_cam_from_world_m for c in rig.cameras]),
+    )

@@ -1,0 +1,78 @@
+"""Reprojection residuals of points seen by many cameras, and their normal equations.
+
+Observations are undistorted normalised coordinates xy [camera frame keypoint 2] with a local scale px_per_unit
+[camera frame keypoint], so that residuals are distorted pixels to first order and the lens model costs nothing per
+iteration. Unseen observations have px_per_unit 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MIN_DEPTH = 0.05
+"""Metres; a point nearer to a camera's plane than this (or behind it) is not compared with its image."""
+
+SYMMETRIC = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+"""Order in which the six entries of a symmetric 3x3 matrix are packed."""
+
+
+def residuals_px(
+    points: np.ndarray,
+    xy: np.ndarray,
+    px_per_unit: np.ndarray,
+    R_cam_from_world: np.ndarray,
+    t_cam_from_world: np.ndarray,
+) -> np.ndarray:
+    """Return projected minus observed [camera frame keypoint 2] in pixels; NaN where unseen or behind the camera.
+
+    points [camera frame keypoint 3] (or [frame keypoint 3], the same for all cameras) in the world.
+    """
+    out = np.full(xy.shape, np.nan)
+    shared = points.ndim == 3
+    for c in range(len(xy)):
+        cam = (points if shared else points[c]) @ R_cam_from_world[c].T + t_cam_from_world[c]
+        ok = (px_per_unit[c] > 0) & (cam[..., 2] > MIN_DEPTH)
+        projected = cam[..., :2] / np.where(ok, cam[..., 2], 1.0)[..., None]
+        out[c] = np.where(ok[..., None], (projected - xy[c]) * px_per_unit[c][..., None], np.nan)
+    return out
+
+
+def normal_equations(
+    points: np.ndarray,
+    xy: np.ndarray,
+    px_per_unit: np.ndarray,
+    weight: np.ndarray,
+    R_cam_from_world: np.ndarray,
+    t_cam_from_world: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return per camera the Gauss-Newton terms of sum(weight * |residual|^2) / 2 with respect to each point.
+
+    information [camera frame keypoint 6] (packed as SYMMETRIC) and gradient [camera frame keypoint 3]; zero where
+    weight [camera frame keypoint] is zero.
+    """
+    information = np.zeros((*xy.shape[:3], 6))
+    gradient = np.zeros((*xy.shape[:3], 3))
+    shared = points.ndim == 3
+    for c in range(len(xy)):
+        R = R_cam_from_world[c]
+        cam = (points if shared else points[c]) @ R.T + t_cam_from_world[c]
+        w = np.where(cam[..., 2] > MIN_DEPTH, weight[c], 0.0)
+        inverse_z = 1.0 / np.where(cam[..., 2] > MIN_DEPTH, cam[..., 2], 1.0)
+        x, y = cam[..., 0] * inverse_z, cam[..., 1] * inverse_z
+        scale = px_per_unit[c]
+        row_x = (scale * inverse_z)[..., None] * (R[0] - x[..., None] * R[2])
+        row_y = (scale * inverse_z)[..., None] * (R[1] - y[..., None] * R[2])
+        wr_x = w * (x - xy[c, ..., 0]) * scale
+        wr_y = w * (y - xy[c, ..., 1]) * scale
+        gradient[c] = wr_x[..., None] * row_x + wr_y[..., None] * row_y
+        for n, (i, j) in enumerate(SYMMETRIC):
+            information[c, ..., n] = w * (row_x[..., i] * row_x[..., j] + row_y[..., i] * row_y[..., j])
+    return information, gradient
+
+
+def unpack_symmetric(packed: np.ndarray) -> np.ndarray:
+    """Return matrices [... 3 3] of packed entries [... 6]."""
+    full = np.empty((*packed.shape[:-1], 3, 3))
+    for n, (i, j) in enumerate(SYMMETRIC):
+        full[..., i, j] = full[..., j, i] = packed[..., n]
+    return full

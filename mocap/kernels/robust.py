@@ -1,0 +1,58 @@
+"""Robust weights, and the noise level of detections as a function of their score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RAYLEIGH_MEDIAN = 1.1774
+"""Median length of a 2-vector of unit-variance Gaussian components: sqrt(2 ln 2)."""
+
+
+def geman_mcclure(squared: np.ndarray, scale_squared: float) -> np.ndarray:
+    """Return weights in 0..1 of squared whitened residuals: (c^2 / (c^2 + r^2))^2.
+
+    The iteratively re-weighted form of the Geman-McClure loss; annealing c^2 from large to small is graduated
+    non-convexity (H. Yang et al., "Graduated non-convexity for robust spatial perception", RA-L 2020, eq. 12).
+    """
+    return (scale_squared / (scale_squared + squared)) ** 2
+
+
+def rayleigh_scale(lengths: np.ndarray, n_iterations: int = 5, cut: float = 3.5) -> float:
+    """Return the standard deviation per axis of 2D residuals of these lengths [n], ignoring gross outliers; NaN if empty.
+
+    The median, repeated over the residuals within `cut` standard deviations.
+    """
+    lengths = lengths[np.isfinite(lengths)]
+    if len(lengths) == 0:
+        return float("nan")
+    sigma = np.median(lengths) / RAYLEIGH_MEDIAN
+    for _ in range(n_iterations):
+        inner = lengths[lengths < cut * max(sigma, 1e-9)]
+        if len(inner) == 0:
+            break
+        sigma = np.median(inner) / RAYLEIGH_MEDIAN
+    return float(sigma)
+
+
+def fit_sigma_of_score(
+    lengths_px: np.ndarray, score: np.ndarray, n_bins: int = 12, min_count: int = 40
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return knots (score [n], sigma_px [n]) of the noise per axis as a non-increasing function of the score.
+
+    Robust scales of residual lengths in bins of equal count; detectors differ in what a score means, so it is measured
+    on the take itself. With too few samples a single knot (the overall scale) comes back.
+    """
+    ok = np.isfinite(lengths_px) & (score > 0)
+    lengths_px, score = lengths_px[ok], score[ok]
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, n_bins + 1))) if len(score) else np.zeros(0)
+    centres, sigmas = [], []
+    if len(edges) > 2:
+        which = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, len(edges) - 2)
+        for b in range(len(edges) - 1):
+            inside = which == b
+            if inside.sum() >= min_count:
+                centres.append(float(score[inside].mean()))
+                sigmas.append(rayleigh_scale(lengths_px[inside]))
+    if len(centres) < 2:
+        return np.array([0.5]), np.array([rayleigh_scale(lengths_px)])
+    return np.array(centres), np.minimum.accumulate(np.array(sigmas))

@@ -1,0 +1,228 @@
+"""Robust reconstruction of every keypoint's trajectory over a take.
+
+Each keypoint is one trajectory seen by all cameras at their own times. Outlying observations are found by graduated
+non-convexity over whole trajectories rather than frame by frame, so that with two good views of three the time before
+and after decides. The noise of an observation follows from its score by a map measured on the take itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import median_filter, uniform_filter1d
+
+from mocap.core.arrays import frozen
+from mocap.core.camera import CameraRig
+from mocap.core.keypoints import Keypoints2D, Points3D, Source
+from mocap.core.observations import Observations, observe
+from mocap.core.progress import NoProgress, Progress
+from mocap.core.timeline import Timeline
+from mocap.kernels.reprojection import normal_equations, residuals_px
+from mocap.kernels.robust import fit_sigma_of_score, geman_mcclure, rayleigh_scale
+from mocap.kernels.trajectories import fill_gaps_linearly, smooth_step, trajectory_variance
+from mocap.reconstruct.hypotheses import best_hypotheses
+
+ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
+"""Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
+INLIER = 0.35
+"""Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations."""
+WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
+"""Trajectories are solved in overlapping windows: memory stays bounded, and a cut 60 frames away moves nothing."""
+START_ACCELERATION_M_S2 = 8.0
+MIN_ACCELERATION_M_S2 = 1.0
+SPEED_M_S = 5.0
+"""Weak prior on speed, of the order of a sprint: it keeps long gaps from being extrapolated away."""
+MAX_GAP_S = 0.5
+"""Longer gaps are left to the skeleton solve: a single point's history does not say where it went."""
+MIN_SIGMA_PX = 0.5
+MIN_FRAMES = 3
+"""Second differences need three frames."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointsResult:
+    """Reconstructed points with what the solve needs to know about their evidence."""
+
+    points: Points3D
+    timeline: Timeline
+    inlier_probability: np.ndarray
+    """[camera frame keypoint] float32, of the detections' frames; NaN where nothing was detected."""
+    sigma_px: np.ndarray
+    """[camera frame keypoint] noise of each detection, 1 sd per axis; NaN where nothing was detected."""
+    rejected: dict[str, int]
+    """Observations left out, by reason."""
+
+    def __post_init__(self) -> None:
+        shape = self.inlier_probability.shape
+        object.__setattr__(
+            self, "inlier_probability", frozen(self.inlier_probability, np.float32, shape, "inlier_probability")
+        )
+        object.__setattr__(self, "sigma_px", frozen(self.sigma_px, np.float32, shape, "sigma_px"))
+
+
+def reconstruct_points(
+    detections: Keypoints2D, rig: CameraRig, timeline: Timeline, progress: Progress | None = None
+) -> PointsResult:
+    """Return the trajectories of one person's keypoints on `timeline`.
+
+    Points are NaN, source MISSING, in gaps longer than MAX_GAP_S and for keypoints that no two cameras ever see.
+    Cost is linear in frames and cameras; memory is bounded by the window length.
+    """
+    progress = progress or NoProgress()
+    everything = observe(detections, rig, timeline)
+    n_frames, n_keypoints = timeline.n_frames, len(detections.keypoint_set)
+    xyz = np.full((n_frames, n_keypoints, 3), np.nan)
+    variance = np.full((n_frames, n_keypoints), np.nan)
+    views = np.zeros((n_frames, n_keypoints))
+    probability = np.full(everything.seen.shape, np.nan)
+    sigma_px = np.full(everything.seen.shape, np.nan)
+    starts = range(0, n_frames, WINDOW_FRAMES)
+    progress.start("Reconstructing points", len(starts))
+    for start in starts:
+        stop = min(start + WINDOW_FRAMES, n_frames)
+        low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
+        window, index = everything.window(low, high)
+        if high - low >= MIN_FRAMES and window.seen.any():
+            solved = _Trajectories(window, high - low, float(timeline.fps))
+            solved.solve()
+            keep = slice(start - low, stop - low)
+            xyz[start:stop], variance[start:stop] = solved.points[keep], solved.variance()[keep]
+            views[start:stop] = solved.views()[keep]
+            camera, at = np.nonzero(
+                (index >= 0) & (window.frame >= start - low - 0.5) & (window.frame < stop - low - 0.5)
+            )
+            probability[camera, index[camera, at]] = solved.weight[camera, at]
+            sigma_px[camera, index[camera, at]] = solved.sigma_px[camera, at]
+        progress.advance()
+    progress.finish()
+    source = _sources(xyz, views, round(MAX_GAP_S * float(timeline.fps)))
+    missing = source == Source.MISSING
+    xyz[missing], variance[missing] = np.nan, np.nan
+    unseen = ~everything.seen
+    probability[unseen], sigma_px[unseen] = np.nan, np.nan
+    return PointsResult(
+        points=Points3D(detections.keypoint_set, timeline.time_s, xyz, np.sqrt(variance), source),
+        timeline=timeline,
+        inlier_probability=probability,
+        sigma_px=sigma_px,
+        rejected=_rejected(detections, everything, probability),
+    )
+
+
+class _Trajectories:
+    """The trajectories of one window: state of the annealed, re-weighted Gauss-Newton iteration."""
+
+    def __init__(self, observations: Observations, n_frames: int, fps: float) -> None:
+        self.observations = observations
+        self.n_frames = n_frames
+        self.fps = fps
+        start = fill_gaps_linearly(best_hypotheses(observations, n_frames))
+        self.known = np.isfinite(start).all((0, 2))
+        self.points = np.zeros_like(start)
+        self.points[:, self.known] = median_filter(start[:, self.known], size=(9, 1, 1), mode="nearest")
+        shape = observations.seen.shape
+        self.weight = np.zeros(shape)
+        self.sigma_px = np.ones(shape)
+        self.acceleration_m_s2 = np.full((n_frames - 2, shape[2]), START_ACCELERATION_M_S2)
+
+    def solve(self) -> None:
+        """Anneal the robust loss; measure the noise of the scores and the liveliness of each keypoint on the way."""
+        for step, scale_squared in enumerate(ANNEALING):
+            if step % 3 == 0:
+                self._measure_noise()
+            if step == len(ANNEALING) - 3:
+                self._measure_acceleration()
+            residual = self._residuals()
+            squared = (residual**2).sum(-1) / self.sigma_px**2
+            self.weight = np.where(np.isfinite(squared), geman_mcclure(np.nan_to_num(squared), scale_squared), 0.0)
+            information, gradient = self._normal_equations()
+            second = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
+            known = self.known
+            self.points[:, known] = smooth_step(
+                self.points[:, known],
+                information[:, known],
+                gradient[:, known],
+                second[:, known],
+                velocity_weight=1.0 / (SPEED_M_S / self.fps) ** 2 / self.fps,
+            )
+        self.points[:, ~self.known] = np.nan
+
+    def views(self) -> np.ndarray:
+        """[frame keypoint] number of views used."""
+        return self.observations.on_timeline((self.weight > INLIER).astype(float), self.n_frames)
+
+    def variance(self) -> np.ndarray:
+        """[frame keypoint] variance per axis of the smoothed trajectories, NaN for unknown keypoints."""
+        information, _ = self._normal_equations()
+        second = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
+        out = trajectory_variance(information, second)
+        out[:, ~self.known] = np.nan
+        return out
+
+    def _residuals(self) -> np.ndarray:
+        o = self.observations
+        at = np.nan_to_num(o.at_own_times(self.points))
+        return residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m)
+
+    def _normal_equations(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sum the cameras' terms at their nearest master frames; residuals are of the cameras' own times."""
+        o = self.observations
+        at = np.nan_to_num(o.at_own_times(self.points))
+        weight = self.weight / self.sigma_px**2
+        information, gradient = normal_equations(
+            at, o.xy, o.px_per_unit, weight, o.R_cam_from_world, o.t_cam_from_world_m
+        )
+        return o.on_timeline(information, self.n_frames), o.on_timeline(gradient, self.n_frames)
+
+    def _measure_noise(self) -> None:
+        """Fit noise as a function of score, then one factor per keypoint (hips are vaguer than eyes)."""
+        length = np.linalg.norm(self._residuals(), axis=-1)
+        knots = fit_sigma_of_score(length, self.observations.score)
+        sigma = np.interp(self.observations.score, *knots)
+        for k in range(sigma.shape[2]):
+            factor = rayleigh_scale((length[..., k] / sigma[..., k]).ravel())
+            if np.isfinite(factor):
+                sigma[..., k] *= np.clip(factor, 0.5, 2.0)
+        self.sigma_px = np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
+
+    def _measure_acceleration(self) -> None:
+        """Set each keypoint's acceleration level from its own motion: half the take's level, half that of half a second.
+
+        So a strike is not flattened by the calm around it, and standing still stays still.
+        """
+        squared = ((np.diff(self.points, 2, axis=0) * self.fps**2) ** 2).mean(-1)
+        local = uniform_filter1d(squared, max(3, round(0.5 * self.fps)), axis=0, mode="nearest")
+        level = np.sqrt(0.5 * local + 0.5 * np.median(local, axis=0))
+        self.acceleration_m_s2 = np.maximum(level, MIN_ACCELERATION_M_S2)
+
+
+def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:
+    """Return the source of each point: measured with two views or more, interpolated in short gaps, else missing."""
+    measured = (views >= 2) & np.isfinite(xyz).all(-1)
+    source = np.full(measured.shape, Source.MISSING, np.uint8)
+    source[measured] = Source.MEASURED
+    frames = np.arange(len(measured))
+    for k in range(measured.shape[1]):
+        at = np.flatnonzero(measured[:, k])
+        if len(at) == 0:
+            continue
+        after = np.searchsorted(at, frames)
+        left = frames - at[np.maximum(after - 1, 0)]
+        right = at[np.minimum(after, len(at) - 1)] - frames
+        inside = (after > 0) & (after < len(at)) & ~measured[:, k]
+        source[inside & (left + right <= max_gap), k] = Source.INTERPOLATED
+        # before the first and after the last measurement there is one side only: half the gap
+        edge = ((after == 0) & (right <= max_gap // 2)) | ((after == len(at)) & (left <= max_gap // 2))
+        source[edge & ~measured[:, k], k] = Source.INTERPOLATED
+    return source
+
+
+def _rejected(detections: Keypoints2D, observations: Observations, probability: np.ndarray) -> dict[str, int]:
+    """Count the detections that were not used, by reason."""
+    detected = detections.score[:, :, 0] > 0
+    return {
+        "outside_lens_model": int((detected & ~observations.seen).sum()),
+        "outside_take": int((observations.seen & np.isnan(probability)).sum()),
+        "inconsistent": int((probability <= INLIER).sum()),
+    }
