@@ -43,7 +43,7 @@ def distort(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 
 
 def distortion_area(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Return the determinant [...] of the forward model's Jacobian at undistorted points [... 2] (central differences)."""
+    """Return the determinant [...] of the forward model's Jacobian at undistorted points [... 2], differenced."""
     step = 1e-5
     along_x = np.array([step, 0.0])
     along_y = np.array([0.0, step])

@@ -108,8 +108,8 @@ def _gait(side: str, phase_rad: float) -> list[Swing]:
 
 
 BASE_SWINGS: tuple[Swing, ...] = (
-    Swing("Hips", Z, 0.0, 4.0, 1, 0.3),
-    Swing("Hips", X, 0.0, 2.0, 1, 0.9),
+    Swing("Hips", Z, 0.0, 4.0, 1, 0.3, is_gait=True),
+    Swing("Hips", X, 0.0, 2.0, 1, 0.9, is_gait=True),
     Swing("Spine", Y, 4.0, 2.0, 2, 0.2),
     Swing("Spine1", Z, 3.0, 4.0, 1, 2.0),
     Swing("Spine2", X, 2.0, 2.0, 0.5, 0.4),
