@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,10 @@ class Job:
     take: SolvedTake
     units: str = "m"
     """`m` or `cm`: the unit of BVH, the one format that names none."""
+    videos: Mapping[str, Path] | None = None
+    """Footage of each camera, for formats that show it."""
+    pixel_maps: Mapping[str, np.ndarray] | None = None
+    """Affine maps [2 3] from the calibration's pixels to the footage's, where they differ by more than their size."""
 
     @cached_property
     def joints_world(self) -> tuple[np.ndarray, np.ndarray]:
