@@ -95,7 +95,7 @@ class Session:
 
 
 def create_session(folder: Path) -> Session:
-    """Make a new session folder. Raises InputError `session-exists`, or `folder-not-empty` for a folder with other files."""
+    """Make a new session folder. Raises InputError `session-exists`, `folder-not-empty` (it holds other files)."""
     if (folder / "session.toml").exists():
         raise InputError("session-exists", f"{folder} is a session already.", "Go on with `mocap import`.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,0 +1,123 @@
+"""Corrections by people: append-only, undone by appending, applied in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D, load_keypoint_set
+from sessions.edits import append_edit, apply_edits, read_edits
+
+COCO = load_keypoint_set("coco17")
+LEFT, RIGHT = COCO.names.index("LElbow"), COCO.names.index("RElbow")
+
+
+def performer() -> Keypoints2D:
+    xy = np.random.default_rng(5).uniform(0, 100, (3, 7, 1, 17, 2)).astype(np.float32)
+    time_s = np.tile(np.arange(7) / 10, (3, 1))
+    return Keypoints2D(COCO, ("a", "b", "c"), xy, np.full((3, 7, 1, 17), 0.5, np.float32), time_s)
+
+
+def edited(path: Path) -> Keypoints2D:
+    return apply_edits(performer(), read_edits(path))
+
+
+def test_a_take_without_edits_stays_as_it_is(tmp_path: Path) -> None:
+    assert np.array_equal(edited(tmp_path / "none.jsonl").xy_px, performer().xy_px)
+
+
+def test_a_moved_point_is_where_the_person_put_it(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "move_point", camera="b", frame=4, keypoint="LElbow", xy_px=[12.5, 13.5])
+    got = edited(path)
+    assert got.xy_px[1, 4, 0, LEFT].tolist() == [12.5, 13.5]
+    assert got.score[1, 4, 0, LEFT] == 1.0
+    changed = (got.xy_px != performer().xy_px).any(-1)
+    assert changed.sum() == 1
+
+
+def test_a_mask_hides_keypoints_of_some_frames(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "mask", camera="a", start_frame=2, end_frame=5, keypoints=["LElbow"])
+    append_edit(path, "mask", camera="c", start_frame=6, end_frame=7, keypoints=[])
+    missing = np.isnan(edited(path).xy_px).any(-1)
+    assert missing[0, 2:5, 0, LEFT].all()
+    assert missing[2, 6].all()
+    assert missing.sum() == 3 + 17
+
+
+def test_swapped_sides_exchange_left_and_right(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "swap_sides", camera="a", start_frame=0, end_frame=1)
+    before, after = performer().xy_px, edited(path).xy_px
+    assert np.array_equal(after[0, 0, 0, LEFT], before[0, 0, 0, RIGHT])
+    assert np.array_equal(after[0, 1:], before[0, 1:])
+
+
+def test_trim_keeps_only_the_times_between(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "trim", start_s=0.2, end_s=0.5)
+    assert np.isfinite(edited(path).xy_px[..., 0]).all((0, 2, 3)).tolist() == [False] * 2 + [True] * 3 + [False] * 2
+
+
+def test_undo_takes_an_edit_back_and_undoing_the_undo_restores_it(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    trim = append_edit(path, "trim", start_s=0.2, end_s=0.5)
+    undo = append_edit(path, "undo", edit=trim.id)
+    assert read_edits(path) == []
+    append_edit(path, "undo", edit=undo.id)
+    assert read_edits(path) == [trim]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_an_edit_cut_off_by_a_crash_is_dropped_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    first = append_edit(path, "trim", start_s=0.2, end_s=0.5)
+    with path.open("a") as file:
+        file.write('{"id": 2, "op": "tr')
+    assert read_edits(path) == [first]
+    second = append_edit(path, "trim", start_s=0.1, end_s=0.6)
+    assert read_edits(path) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        ("paint", {}),
+        ("trim", {"start_s": 1.0}),
+        ("trim", {"start_s": "1", "end_s": 2.0}),
+        ("undo", {"edit": 1, "x": 2}),
+    ],
+)
+def test_an_invalid_edit_is_refused_and_not_written(op: str, args: dict, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        append_edit(tmp_path / "edits.jsonl", op, **args)
+    assert caught.value.code == "edit-invalid"
+    assert not (tmp_path / "edits.jsonl").exists()
+
+
+def test_a_line_that_is_no_edit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    path.write_text('{"id": 1, "op": "trim", "start_s": 0, "end_s": 1}\nhello\n')
+    with pytest.raises(InputError, match="line 2") as caught:
+        read_edits(path)
+    assert caught.value.code == "edits-unreadable"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"camera": "z", "frame": 4, "keypoint": "LElbow"},
+        {"camera": "a", "frame": 7, "keypoint": "LElbow"},
+        {"camera": "a", "frame": 4, "keypoint": "Tail"},
+    ],
+)
+def test_an_edit_of_something_that_is_not_there_is_an_error(args: dict, tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "move_point", xy_px=[1.0, 2.0], **args)
+    with pytest.raises(InputError) as caught:
+        edited(path)
+    assert caught.value.code == "edit-invalid"
