@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from exporters import bvh, npz, trc
+import numpy as np
+
+from exporters import bvh, c3d, csv_points, glb, npz, scene, trc
 from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
 from exporters.resample import resample_take
 from mocap.core.errors import InputError, SetupError
@@ -27,6 +29,10 @@ FORMATS: dict[str, Format] = {
         Format(
             "points_trc", "_points.trc", trc.write_points, trc.read_back_points, "reconstructed points; Y up, metres"
         ),
+        Format("glb", ".glb", glb.write, glb.read_back, "skeleton, motion and a simple body; Y up, metres"),
+        Format("c3d", ".c3d", c3d.write, c3d.read_back, "final keypoints; Z up, millimetres"),
+        Format("csv", ".csv", csv_points.write, csv_points.read_back, "final keypoints; Z up, metres"),
+        Format("scene", ".scene.json", scene.write, scene.read_back, "what the Blender add-on reads; Z up, metres"),
         Format("npz", ".npz", npz.write, npz.read_back, "all arrays for NumPy; Z up, metres"),
     )
 }
@@ -42,12 +48,15 @@ def export(
     fps: Fraction | None = None,
     progress: Progress | None = None,
     retarget: Callable[[Motion, str], Motion] | None = None,
+    videos: Mapping[str, Path] | None = None,
+    pixel_maps: Mapping[str, np.ndarray] | None = None,
 ) -> list[ExportedFile]:
     """Write `<folder>/<subject><suffix>` for each format and return what was published.
 
     Each file is written under a temporary name beside its destination, read back, compared with its source, and only
     then put in place; what existed before is kept whenever anything fails. `rig_name` other than the take's own needs
     `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own rate by default; `units` is that of BVH.
+    `videos` and `pixel_maps` (see `Job`) are for formats that show footage.
 
     Raises InputError `format-unknown`, `units-unknown` or `fps-not-positive`; SetupError `output-not-writable`,
     `output-full` or `export-mismatch`; and what `retarget` and the FBX worker raise.
@@ -61,7 +70,7 @@ def export(
         if retarget is None:
             raise ValueError(f"rig {rig_name!r} needs the function that transfers motion to it")
         take = replace(take, motion=retarget(take.motion, rig_name))
-    job = Job(resample_take(take, fps) if fps is not None else take, units)
+    job = Job(resample_take(take, fps) if fps is not None else take, units, videos, pixel_maps)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
