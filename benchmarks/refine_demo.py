@@ -35,7 +35,10 @@ def load_rig(path: Path) -> CameraRig:
         middle = [float(lens.get(f"centerPoint{a}", "nan")) / 64.0 for a in "UV"]
         names = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
         distortion = [*(float(lens.get(n, "0")) for n in names), 0.0]
-        size = (round(float(lens.get("sensorMaxU", "0")) / 64.0) + 1, round(float(lens.get("sensorMaxV", "0")) / 64) + 1)
+        size = (
+            round(float(lens.get("sensorMaxU", "0")) / 64.0) + 1,
+            round(float(lens.get("sensorMaxV", "0")) / 64) + 1,
+        )
         intrinsics = Intrinsics(size, np.array(focal), np.array(middle), np.array(distortion))
         cameras.append(Camera(node.get("serial", ""), intrinsics, R, -R @ center))
     return CameraRig(tuple(cameras))

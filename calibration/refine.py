@@ -26,6 +26,8 @@ MIN_POINTS = 150
 MIN_PER_CAMERA = 60
 N_BLOCKS = 8
 """Parts of the take, alternately fitted and held out: neighbouring frames share their errors, parts hardly do."""
+TYPICAL_CORRELATION = 10.0
+"""Successive detections that carry the information of one, until it is measured."""
 MIN_GAIN = 0.02
 """Smallest relative gain in the held-out median error that is worth moving the cameras for."""
 MIN_STANDARD_ERRORS = 6.0
@@ -92,7 +94,7 @@ def refine_extrinsics(
     """
     rig_used = _matching(rig, detections)
     progress = progress or NoProgress()
-    obs = gather(detections, min_score, MAX_POINTS)
+    obs = gather(detections, min_score, MAX_POINTS, with_velocity=free_time_offsets)
     free = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or free.sum() < 2:
         counts = dict(zip(rig_used.names, obs.seen.sum(1).tolist(), strict=True))
@@ -130,11 +132,19 @@ def _refine(
     origin = Poses.of(used)
     points = triangulate_robust(obs, origin, used)
     residuals = residuals_px(points, obs, origin, used)
-    correlation = _correlation(residuals, obs)
-    before = _reprojection(residuals, used, correlation)
     fitted = (obs.instant * N_BLOCKS // max(1, obs.n_instants)) % 2 == 0
-    options = {"free": free, "free_offsets": free_offsets, "correlation": correlation}
-    half = adjust(obs.select(fitted), used, origin, on_iteration=progress.advance, **options)
+    half = adjust(
+        obs.select(fitted),
+        used,
+        origin,
+        free=free,
+        free_offsets=free_offsets,
+        correlation=TYPICAL_CORRELATION,
+        on_iteration=progress.advance,
+    )
+    # Residuals of the rig as given would not do: what a stale camera adds to them is constant in time.
+    correlation = _correlation(residuals_px(triangulate_robust(obs, half.poses, used), obs, half.poses, used), obs)
+    before = _reprojection(residuals, used, correlation)
     gain = _held_out(obs.select(~fitted), used, origin, half.poses)
     if not gain["is_significant"]:
         why = (
@@ -142,7 +152,15 @@ def _refine(
             f"{gain['after_px']:.2f} px, which is no significant gain"
         )
         return _unchanged(rig, before, "no-gain", why, gain, _stale(before, {}))
-    fit = adjust(obs, used, half.poses, on_iteration=progress.advance, **options)
+    fit = adjust(
+        obs,
+        used,
+        half.poses,
+        free=free,
+        free_offsets=free_offsets,
+        correlation=correlation,
+        on_iteration=progress.advance,
+    )
     distance = float(np.nanmedian(np.linalg.norm(fit.points_world_m - origin.center_world_m[:, None], axis=-1)))
     poses, _, scale = aligned(fit.poses, origin, distance)
     moved = _moves(poses, origin, points, used)
@@ -211,7 +229,10 @@ def _correlation(residuals: np.ndarray, obs: Observations) -> float:
     (1 + rho) / (1 - rho) of a first-order process, rho from the medians of products of signs, so outliers do not count:
     for Gaussian residuals E[sign sign'] = 2/pi asin(rho).
     """
-    centred = residuals - np.nanmedian(residuals, axis=1, keepdims=True)
+    seen = np.isfinite(residuals).all(-1)
+    centred = residuals.copy()
+    for c in np.nonzero(seen.any(1))[0]:
+        centred[c] -= np.median(residuals[c, seen[c]], axis=0)
     order = np.lexsort((obs.instant, obs.keypoint))
     follows = (np.diff(obs.keypoint[order]) == 0) & (np.diff(obs.instant[order]) == 1)
     product = np.sign(centred[:, order[:-1]]) * np.sign(centred[:, order[1:]])

@@ -25,6 +25,8 @@ PRIOR_CENTER_M = 0.15
 PRIOR_OFFSET_S = 0.02
 MIN_SIGMA_PX = 0.3
 FAR_PX = 1e4
+CONVERGED = 0.01
+"""A step that raises the log likelihood by less than this is the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,7 @@ def cauchy_cost(residuals: np.ndarray, seen: np.ndarray, sigma_px: float) -> np.
     return np.where(seen, 0.5 * CAUCHY**2 * np.log1p(squared / scale), 0.0)
 
 
-def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterations: int = 6) -> np.ndarray:
+def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterations: int = 4) -> np.ndarray:
     """Return points [point 3]: the best of plain and leave-one-view-out triangulations, then robust Gauss-Newton.
 
     Cost is linear in points and quadratic in cameras (one linear triangulation per view left out).
@@ -221,18 +223,19 @@ def adjust(
         sigma = robust_sigma_px(residuals_px(points, obs, poses, rig))
         system = _Normal.of(points, obs, poses, rig, sigma)
         before = solver.cost(points, poses, sigma)
-        step, trial_poses, trial_points = None, poses, points
+        trial_poses, trial_points, drop = poses, points, 0.0
         for _ in range(6):
             step, point_step, sd = solver.step(system, poses, damping)
             trial_poses, trial_points = poses.moved(step), points + point_step
-            if solver.cost(trial_points, trial_poses, sigma) <= before:
+            drop = before - solver.cost(trial_points, trial_poses, sigma)
+            if drop >= 0:
                 damping = max(damping * 0.1, 1e-9)
                 break
             damping *= 10.0
         else:
             break
         poses, points = trial_poses, trial_points
-        if np.abs(step[:, :3]).max() < 5e-6 and np.abs(step[:, 3:6]).max() < 2e-5:
+        if drop < CONVERGED:
             break
     return Fit(poses, points, sigma, sd)
 

@@ -42,7 +42,7 @@ class Observations:
         )
 
 
-def gather(detections: Keypoints2D, min_score: float, max_points: int) -> Observations:
+def gather(detections: Keypoints2D, min_score: float, max_points: int, *, with_velocity: bool = False) -> Observations:
     """Return observations at the frame times of the camera that saw most, thinned evenly to about `max_points` points.
 
     Other cameras' tracks are interpolated linearly to these instants: cameras need not be genlocked.
@@ -53,7 +53,9 @@ def gather(detections: Keypoints2D, min_score: float, max_points: int) -> Observ
     instants = instants[np.isfinite(instants)]
     stride = max(1, int(np.ceil(len(instants) * xy.shape[2] / max_points)))
     instants = instants[::stride]
-    sampled, velocity = zip(*(_at_instants(xy[c], detections.time_s[c], instants) for c in range(len(xy))), strict=True)
+    sampled, velocity = zip(
+        *(_at_instants(xy[c], detections.time_s[c], instants, with_velocity) for c in range(len(xy))), strict=True
+    )
     at = np.stack(sampled)
     n_views = np.isfinite(at).all(-1).sum(0)
     instant, keypoint = np.nonzero(n_views >= 2)
@@ -62,7 +64,9 @@ def gather(detections: Keypoints2D, min_score: float, max_points: int) -> Observ
     )
 
 
-def _at_instants(xy: np.ndarray, time_s: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _at_instants(
+    xy: np.ndarray, time_s: np.ndarray, instants: np.ndarray, with_velocity: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a camera's track and velocity [instant keypoint 2] from samples [frame keypoint 2] at time_s."""
     valid = np.isfinite(time_s)
     xy, time_s = xy[valid], time_s[valid]
@@ -75,7 +79,20 @@ def _at_instants(xy: np.ndarray, time_s: np.ndarray, instants: np.ndarray) -> tu
     inside = (u >= -1e-3) & (u <= 1 + 1e-3) & (step <= MAX_INTERPOLATION_S)
     u = np.where(u < 1e-3, 0.0, np.where(u > 1 - 1e-3, 1.0, u))[:, None, None]
     between = np.where(u == 0, xy[low], np.where(u == 1, xy[low + 1], (1 - u) * xy[low] + u * xy[low + 1]))
-    # Four frames wide: a difference of neighbours would be mostly detector noise.
-    first, last = np.maximum(low - 1, 0), np.minimum(low + 2, len(time_s) - 1)
-    velocity = (xy[last] - xy[first]) / (time_s[last] - time_s[first])[:, None, None]
-    return np.where(inside[:, None, None], between, np.nan), np.nan_to_num(velocity)
+    velocity = _velocity(xy, time_s, low) if with_velocity else np.zeros_like(between)
+    return np.where(inside[:, None, None], between, np.nan), velocity
+
+
+def _velocity(xy: np.ndarray, time_s: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Return image velocities [instant keypoint 2]: medians of the slopes among five frames (Theil-Sen), 0 where unknown.
+
+    A difference of two detections would make every gross error a high-leverage velocity and shrink the clock offsets.
+    """
+    around = np.clip(low[:, None] + np.arange(-2, 3), 0, len(time_s) - 1)
+    i, j = np.triu_indices(5, 1)
+    gap = (time_s[around[:, j]] - time_s[around[:, i]])[..., None, None]
+    slope = (xy[around[:, j]] - xy[around[:, i]]) / np.where(gap > 0, gap, np.nan)
+    slope = np.sort(slope, axis=1)
+    count = np.isfinite(slope).sum(1)
+    middle = np.take_along_axis(slope, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
+    return np.where(count >= 3, middle, 0.0)
