@@ -1,13 +1,25 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and the watch over skipped tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+ALLOWED_SKIPS = (
+    r"\.\./shared/\S+ is not beside the project",
+    r"bpy is not installed",
+    r"needs the network",
+    r"needs a file system without permission for this user",
+    r"not on (Windows|macOS)",
+    r"running as root",
+)
+"""Patterns of reasons for which CI may skip a test; anything else fails the run, so that no test vanishes silently."""
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +33,34 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+def unexpected_skips(reports: list[pytest.TestReport | pytest.CollectReport]) -> list[str]:
+    """Return `test: reason` of every skipped test whose reason is not an allowed one."""
+    found: list[str] = []
+    for report in reports:
+        if hasattr(report, "wasxfail"):
+            continue
+        text = report.longrepr
+        reason = (text[2] if isinstance(text, tuple) else str(text)).removeprefix("Skipped: ")
+        if not any(re.search(pattern, reason) for pattern in ALLOWED_SKIPS):
+            found.append(f"{report.nodeid}: {reason}")
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """In CI, fail the run when a test was skipped for a reason that is not allowed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):
+        return (yield)
+    bad = unexpected_skips(reporter.stats.get("skipped", []))
+    if bad and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    yield
+    if bad:
+        reporter.write_line("")
+        reporter.write_line("Skipped for a reason that tests/conftest.py does not allow in CI:", red=True)
+        for line in bad:
+            reporter.write_line(f"  {line}", red=True)
+    return None
