@@ -65,8 +65,8 @@ def write_overlay(
     """Write an MP4 of all views tiled, at the take's frame rate, and return its path.
 
     Each tile shows the camera's frame nearest to the master time, and over it the final keypoints of that frame's own
-    instant through the camera's lens: bones coloured by confidence, rimmed by side, the raw detections as dots (used) and
-    crosses (rejected), the camera, its frame, the master time and the median distance to confident detections.
+    instant through the camera's lens: bones coloured by confidence, rimmed by side, the raw detections as dots (used)
+    and crosses (rejected), the camera, its frame, the master time and the median distance to confident detections.
     Frame k of the detections must be frame k of the video.
 
     Args:
