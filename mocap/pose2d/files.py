@@ -1,0 +1,221 @@
+"""Reading other programs' 2D keypoints: one folder, or one file, per camera of the rig."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mocap.core.camera_names import match_cameras, natural_key
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+from mocap.core.keypoints import KeypointSet
+from mocap.core.progress import NoProgress, Progress
+from mocap.pose2d.detections import CameraDetections
+from mocap.pose2d.readers.coco import is_coco, read_coco
+from mocap.pose2d.readers.frames import json_files, read_frames
+from mocap.pose2d.readers.mmpose import is_mmpose, read_video
+from mocap.pose2d.readers.raw import RawKeypoints, load_json
+from mocap.pose2d.readers.tables import read_table
+from mocap.pose2d.recognise import choose_keypoint_set
+
+SIZE_UNKNOWN = (0, 0)
+"""`CameraDetections.size_px` of imported detections: the files do not say how large the images were."""
+_MAX_SPARSE = 50
+"""Frame numbers may span this many times the number of files before they are taken for something else."""
+
+
+class KeypointFiles(NamedTuple):
+    """Detections of all cameras, with what the reading found."""
+
+    detections: dict[str, CameraDetections]
+    """By camera name, in the rig's order."""
+    diagnostics: list[Diagnostic]
+
+
+def read_keypoints(
+    folder: str | os.PathLike[str],
+    camera_names: Sequence[str],
+    fps: Fraction | float,
+    keypoint_set: str | None = None,
+    progress: Progress | None = None,
+) -> KeypointFiles:
+    """Return the 2D detections under `folder`, one subfolder or file per camera (names: `match_cameras`).
+
+    Formats, recognised by content: OpenPose-style JSON and MMPose JSON, one file per frame; AlphaPose, COCO and MMPose
+    JSON, DeepLabCut and SLEAP CSV, one file per camera. The number in a file name is the frame's number k in all
+    cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a file are
+    NaN. The person axis is the order in the file, not a track.
+
+    Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-no-people, keypoints-broken,
+    keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of `match_cameras` and
+    `choose_keypoint_set`.
+    """
+    root = Path(folder)
+    if not float(fps) > 0 or not np.isfinite(float(fps)):
+        raise InputError("fps-invalid", f"The frame rate must be above 0, got {fps}.", "Give --fps, e.g. --fps 60.")
+    sources = find_sources(root, len(camera_names))
+    match = match_cameras(camera_names, list(sources), f"keypoint sources in {root}")
+    diagnostics = list(match.diagnostics)
+    raw: dict[str, RawKeypoints] = {}
+    progress = progress or NoProgress()
+    paths = {camera: sources[name] for camera, name in match.found.items()}
+    work = {camera: (path, json_files(path) if path.is_dir() else []) for camera, path in paths.items()}
+    progress.start("Reading keypoints", sum(max(1, len(names)) for _, names in work.values()))
+    try:
+        for camera, (path, names) in work.items():
+            raw[camera] = _read_source(path, names, progress)
+    finally:
+        progress.finish()
+    _check_counts(raw, root)
+    with_people = [r for r in raw.values() if len(r.frame)]
+    missing = [_missing(r.xys) for r in with_people]
+    xy = [np.where(m[..., None], np.nan, r.xys[..., :2]) for r, m in zip(with_people, missing, strict=True)]
+    points, chosen = choose_keypoint_set(xy, with_people[0].names, keypoint_set, with_people[0].where)
+    diagnostics += chosen
+    first = min(int(r.frame_numbers[0]) for r in raw.values() if len(r.frame_numbers))
+    detections = {camera: _detections(r, points, first, fps) for camera, r in raw.items()}
+    for camera, r in raw.items():
+        diagnostics += _findings(camera, r)
+    return KeypointFiles(detections, diagnostics)
+
+
+def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
+    """Return what may hold one camera each: name -> subfolder with keypoint files, or file, in natural order.
+
+    Raises: InputError keypoints-folder-missing, keypoints-folder-empty.
+    """
+    if not root.is_dir():
+        raise InputError(
+            "keypoints-folder-missing",
+            f"{root}: no such folder of 2D keypoints.",
+            "Give the folder that holds one folder of keypoint files per camera.",
+        )
+    with os.scandir(root) as scan:
+        entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
+    folders = {e.name: Path(e.path) for e in entries if e.is_dir()}
+    filled = {name: path for name, path in folders.items() if _keypoint_files(path)}
+    if filled:
+        return filled
+    files = {name: root / name for name in _keypoint_files(root)}
+    if n_cameras == 1 and len(files) > 1:
+        return {root.name: root}
+    if files:
+        return files
+    inner = [f"{name}/{sub.name}" for name, path in folders.items() for sub in sorted(path.iterdir()) if sub.is_dir()]
+    raise InputError(
+        "keypoints-folder-empty",
+        f"{root}: no 2D keypoint files (.json, .csv) in it or in its subfolders ({', '.join(folders) or 'none'}).",
+        f"Give the folder one level deeper: {next(iter(folders))}."
+        if inner
+        else "Give one folder of keypoint files per camera.",
+    )
+
+
+def _keypoint_files(folder: Path) -> list[str]:
+    with os.scandir(folder) as scan:
+        names = [e.name for e in scan if e.name.endswith((".json", ".csv")) and not e.name.startswith(".")]
+    return sorted(names, key=natural_key)
+
+
+def _read_source(path: Path, names: Sequence[str], progress: Progress) -> RawKeypoints:
+    """Read one camera: a folder with a file per frame, a folder with one file, or a file."""
+    if path.is_dir():
+        if len(names) > 1:
+            return read_frames(path, names, progress)
+        files = _keypoint_files(path)
+        if len(files) > 1:
+            raise InputError(
+                "keypoints-format-unknown",
+                f"{path}: {len(files)} tables for one camera ({', '.join(files[:4])}).",
+                "Leave one keypoint file per camera.",
+            )
+        path = path / files[0]
+    progress.advance()
+    if path.suffix == ".csv":
+        return read_table(path)
+    document = load_json(path)
+    if is_mmpose(document) and not _is_one_image(document):
+        return read_video(document, path)
+    if is_coco(document):
+        return read_coco(document, path)
+    return read_frames(path.parent, [path.name], NoProgress())
+
+
+def _is_one_image(document: object) -> bool:
+    """Say whether an MMPose document is one image's list of instances rather than a video's list of frames."""
+    if isinstance(document, dict):
+        return "instance_info" not in document
+    return not (
+        isinstance(document, list) and document and isinstance(document[0], dict) and "instances" in document[0]
+    )
+
+
+def _check_counts(raw: dict[str, RawKeypoints], root: Path) -> None:
+    """Raise when nobody is seen, or when cameras differ in keypoint count or names."""
+    seen = {camera: r for camera, r in raw.items() if len(r.frame) and not _missing(r.xys).all()}
+    if not seen:
+        n = sum(len(r.frame_numbers) for r in raw.values())
+        raise InputError(
+            "keypoints-no-people",
+            f"{root}: no people in any of the {n} frames of {len(raw)} cameras.",
+            "Check that the person is in the picture and that the detector ran on the right videos.",
+        )
+    counts = {camera: r.xys.shape[1] for camera, r in raw.items() if len(r.frame)}
+    if len(set(counts.values())) > 1 or len({r.names for r in seen.values()}) > 1:
+        listing = ", ".join(f"{camera}: {n} ({raw[camera].where})" for camera, n in counts.items())
+        raise InputError(
+            "keypoints-count",
+            f"All cameras must have the same keypoints, got {listing}.",
+            "Detect all cameras with the same model.",
+        )
+
+
+def _missing(xys: np.ndarray) -> np.ndarray:
+    """[instance keypoint] whether nothing was detected: not finite, score 0 or less, or the coordinates 0, 0."""
+    with np.errstate(invalid="ignore"):
+        return ~np.isfinite(xys).all(-1) | ~(xys[..., 2] > 0) | (xys[..., :2] == 0).all(-1)
+
+
+def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fraction | float) -> CameraDetections:
+    """Return the instances on a regular grid of frames from number `first` on."""
+    numbers = raw.frame_numbers
+    n_frames = int(numbers[-1]) - first + 1 if len(numbers) else 0
+    if n_frames > _MAX_SPARSE * len(numbers) + 10_000:
+        raise InputError(
+            "keypoints-frame-numbers",
+            f"{raw.where}: {len(numbers)} frames are numbered {numbers[0]} to {numbers[-1]}, the take starts at {first}:"
+            " these are not frame numbers.",
+            "Number the files by frame, from one start in all cameras.",
+        )
+    n_persons = int(raw.person.max()) + 1 if len(raw.person) else 0
+    xy = np.full((n_frames, n_persons, len(points), 2), np.nan, np.float32)
+    score = np.zeros(xy.shape[:-1], np.float32)
+    if len(raw.frame):
+        missing = _missing(raw.xys)
+        xy[raw.frame - first, raw.person] = np.where(missing[..., None], np.nan, raw.xys[..., :2])
+        score[raw.frame - first, raw.person] = np.where(missing, 0.0, np.minimum(raw.xys[..., 2], 1.0))
+    time_s = np.array([float(k / Fraction(fps)) for k in range(first, first + n_frames)])
+    return CameraDetections(points, xy, score, time_s, SIZE_UNKNOWN)
+
+
+def _findings(camera: str, raw: RawKeypoints) -> list[Diagnostic]:
+    """Return what the user must hear of one camera's files."""
+    findings: list[Diagnostic] = []
+    numbers = raw.frame_numbers
+    n_gaps = int(numbers[-1] - numbers[0]) + 1 - len(numbers) if len(numbers) else 0
+    if n_gaps:
+        gaps = [(int(a) + 1, int(b) - 1) for a, b in pairwise(numbers) if b - a > 1]
+        text = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:5]) + (" ..." if len(gaps) > 5 else "")
+        message = f"{camera}: {n_gaps} of {n_gaps + len(numbers)} frames have no file ({text}); they count as not seen."
+        data = {"camera": camera, "missing": n_gaps, "gaps": gaps[:50]}
+        findings.append(Diagnostic("keypoints-missing-frames", Severity.WARNING, message, data))
+    if not len(raw.frame) or bool(_missing(raw.xys).all()):
+        message = f"{camera}: no people in any of its {len(numbers)} frames; this view adds nothing."
+        findings.append(Diagnostic("keypoints-camera-without-people", Severity.WARNING, message, {"camera": camera}))
+    return findings

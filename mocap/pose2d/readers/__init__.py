@@ -1,0 +1,1 @@
+"""Readers of other programs' 2D keypoint files; each returns `RawKeypoints`."""

@@ -1,0 +1,79 @@
+"""One JSON file per camera: AlphaPose, COCO result lists and COCO annotation files.
+
+AlphaPose default and COCO results: a list of `{"image_id", "keypoints": [x, y, score, ...]}`. AlphaPose
+`--format open`: `{image: {"people": [...]}}`, `--format cmu`: `{image: {"bodies": [{"joints": [...]}]}}`. COCO
+annotations: `{"images", "annotations", "categories"}` with visibility 0, 1, 2 in the third place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Any
+
+from mocap.pose2d.readers.frames import openpose_people
+from mocap.pose2d.readers.raw import RawKeypoints, broken, collect, last_number
+
+_VISIBILITY = {0: 0.0, 1: 0.5, 2: 1.0}
+"""COCO: 0 not labelled, 1 labelled but hidden, 2 seen; as a score."""
+
+
+def is_coco(document: Any) -> bool:
+    """Say whether a parsed file is one of the layouts above."""
+    if isinstance(document, list):
+        return bool(document) and isinstance(document[0], dict) and {"image_id", "keypoints"} <= document[0].keys()
+    if not isinstance(document, dict) or not document:
+        return False
+    first = next(iter(document.values()))
+    return {"images", "annotations"} <= document.keys() or (isinstance(first, dict) and _people_key(first) is not None)
+
+
+def read_coco(document: Any, path: Path) -> RawKeypoints:
+    """Return the detections of one camera. Raises InputError keypoints-broken, keypoints-count."""
+    try:
+        if isinstance(document, list):
+            return collect(_by_frame((_number(e["image_id"]), e["keypoints"]) for e in document), path)
+        if "annotations" in document:
+            return _annotations(document, path)
+        frames = [(_number(image), _bodies(entry)) for image, entry in document.items()]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise broken(path, f"unexpected content ({type(error).__name__}: {error})") from error
+    return collect(frames, path)
+
+
+def _people_key(entry: dict[str, Any]) -> str | None:
+    return next((k for k in ("people", "bodies") if k in entry), None)
+
+
+def _bodies(entry: dict[str, Any]) -> list[list[float]]:
+    if "people" in entry:
+        return [list(p) for p in openpose_people(entry)]
+    return [body["joints"] for body in entry["bodies"]]
+
+
+def _number(image: Any) -> int:
+    """Return the frame number of an image id or file name."""
+    if isinstance(image, int):
+        return image
+    number = last_number(PurePath(str(image)).stem)
+    if number is None:
+        raise ValueError(f"no frame number in image name {image!r}")
+    return number
+
+
+def _by_frame(instances: Iterable[tuple[int, list[float]]]) -> list[tuple[int, list[list[float]]]]:
+    frames: dict[int, list[list[float]]] = {}
+    for number, flat in instances:
+        frames.setdefault(number, []).append(flat)
+    return list(frames.items())
+
+
+def _annotations(document: dict[str, Any], path: Path) -> RawKeypoints:
+    numbers = {e["id"]: _number(e.get("file_name", e["id"])) for e in document["images"]}
+    frames: dict[int, list[list[float]]] = {number: [] for number in numbers.values()}
+    for entry in document["annotations"]:
+        flat = list(entry["keypoints"])
+        flat[2::3] = [_VISIBILITY.get(v, v) for v in flat[2::3]]
+        frames[numbers[entry["image_id"]]].append(flat)
+    categories = document.get("categories") or [{}]
+    return collect(frames.items(), path, tuple(categories[0].get("keypoints", ())))

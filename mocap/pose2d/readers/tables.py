@@ -1,0 +1,84 @@
+"""One CSV file per camera: DeepLabCut and SLEAP.
+
+DeepLabCut: header rows `scorer`, `individuals` (several animals only), `bodyparts`, `coords` (x, y, likelihood), then
+one row per frame. SLEAP analysis CSV: columns `track, frame_idx, instance.score, NODE.x, NODE.y, NODE.score, ...`.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from mocap.pose2d.readers.raw import RawKeypoints, broken, last_number
+
+_MAX_TRACKS = 20
+"""More tracks than this are fragments: people are then numbered within each frame."""
+
+
+def read_table(path: Path) -> RawKeypoints:
+    """Return the detections of one camera. Raises InputError keypoints-broken."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise broken(path, str(error)) from error
+    if not rows:
+        raise broken(path, "the file is empty")
+    try:
+        if rows[0][0] == "scorer":
+            return _deeplabcut(rows, path)
+        if "frame_idx" in rows[0]:
+            return _sleap(rows, path)
+    except (ValueError, IndexError, KeyError) as error:
+        raise broken(path, f"unexpected content ({error})") from error
+    raise broken(path, "expected a DeepLabCut (first cell `scorer`) or SLEAP (column `frame_idx`) table")
+
+
+def _value(cell: str) -> float:
+    return float(cell) if cell.strip() else float("nan")
+
+
+def _deeplabcut(rows: list[list[str]], path: Path) -> RawKeypoints:
+    n_header = next(i for i, row in enumerate(rows) if row[0] == "coords") + 1
+    head = {row[0]: row for row in rows[:n_header]}
+    coords = head["coords"]
+    columns = [i for i, c in enumerate(coords) if c in ("x", "y", "likelihood")]
+    if len(columns) % 3 or [coords[i] for i in columns[:3]] != ["x", "y", "likelihood"]:
+        raise ValueError("expected columns x, y, likelihood for each body part")
+    points = columns[::3]
+    individuals = [head["individuals"][i] if "individuals" in head else "" for i in points]
+    people = list(dict.fromkeys(i for i in individuals if i != "single"))
+    names = tuple(head["bodyparts"][i] for i, who in zip(points, individuals, strict=True) if who == people[0])
+    table = np.array([[_value(row[i]) for i in columns] for row in rows[n_header:]], np.float32)
+    of_person = {who: [k for k, w in enumerate(individuals) if w == who] for who in people}
+    values = np.stack([table.reshape(len(table), -1, 3)[:, of_person[who]] for who in people], 1)
+    numbers = [last_number(row[columns[0] - 1]) for row in rows[n_header:]]
+    if None in numbers:
+        raise ValueError("a row has no frame number")
+    frame = np.array(numbers, np.int64)
+    n, p, k = values.shape[:3]
+    return RawKeypoints(
+        np.unique(frame), np.repeat(frame, p), np.tile(np.arange(p), n), values.reshape(n * p, k, 3), names, str(path)
+    )
+
+
+def _sleap(rows: list[list[str]], path: Path) -> RawKeypoints:
+    head = rows[0]
+    names = tuple(c.removesuffix(".x") for c in head if c.endswith(".x"))
+    columns = [head.index(f"{name}.{part}") for name in names for part in ("x", "y", "score")]
+    at = head.index("frame_idx")
+    track_at = head.index("track") if "track" in head else at
+    frame = np.array([int(float(row[at])) for row in rows[1:]], np.int64)
+    values = np.array([[_value(row[i]) for i in columns] for row in rows[1:]], np.float32)
+    tracks = list(dict.fromkeys(row[track_at] for row in rows[1:]))
+    named = all(tracks) and len(tracks) <= _MAX_TRACKS
+    person = np.array([tracks.index(row[track_at]) for row in rows[1:]], np.int64) if named else _order(frame)
+    return RawKeypoints(np.unique(frame), frame, person, values.reshape(len(frame), -1, 3), names, str(path))
+
+
+def _order(frame: np.ndarray) -> np.ndarray:
+    """[instance] place of each instance among those of its frame."""
+    seen: dict[int, int] = {}
+    return np.array([seen.update({f: seen.get(f, -1) + 1}) or seen[f] for f in frame.tolist()], np.int64)
