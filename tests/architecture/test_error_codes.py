@@ -52,9 +52,11 @@ def scan(modules: list[tuple[str, str]]) -> tuple[set[str], list[str]]:
         for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call) and name_of(n.func) in position):
             argument = _code_argument(call, position[name_of(call.func)])
             found = strings(argument) if argument is not None else []
+            if found is None and argument is not None:
+                found = _assigned(tree, argument) or _from_table(tree, argument)
             if found is not None:
                 codes |= set(found)
-            elif not _is_parameter_named_code(tree, call, argument):
+            elif not (_is_handed_on(argument) or _is_parameter_named_code(tree, call, argument)):
                 unreadable.append(f"{name}:{call.lineno}")
     return codes, unreadable
 
@@ -92,6 +94,35 @@ def _default_code(function: ast.FunctionDef) -> set[str]:
     return set(strings(defaults["code"]) or []) if "code" in defaults else set()
 
 
+def _assigned(tree: ast.Module, argument: ast.expr) -> list[str] | None:
+    """Return the codes that the module assigns to the name that an argument is, or None."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(argument, ast.Name) and name_of(node.targets[0]) == argument.id:
+            found += strings(node.value) or []
+    return found or None
+
+
+def _is_handed_on(argument: ast.expr | None) -> bool:
+    """Return whether the code is that of another error (`error.code`), which is found where that one is made."""
+    return isinstance(argument, ast.Attribute) and argument.attr == "code"
+
+
+def _from_table(tree: ast.Module, argument: ast.expr) -> list[str] | None:
+    """Return the codes of a literal table `{...: (code, ...)}` that `code, ... = TABLE[key]` reads, or None."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
+            continue
+        targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else []
+        if not targets or name_of(targets[0]) != name_of(argument):
+            continue
+        for table in (n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Dict)):
+            if name_of(table.targets[0]) == name_of(node.value.value) and isinstance(table.value, ast.Dict):
+                rows = [v.elts[0] for v in table.value.values if isinstance(v, ast.Tuple)]
+                return [code for row in rows for code in strings(row) or []]
+    return None
+
+
 def _is_parameter_named_code(tree: ast.Module, call: ast.Call, argument: ast.expr | None) -> bool:
     inside = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and call in list(ast.walk(f))]
     takes_code = any(a.arg == "code" for f in inside for a in f.args.args + f.args.kwonlyargs)
@@ -127,9 +158,20 @@ def f(x):
     fail("it", code="by-keyword")
     Diagnostic(code="of-a-diagnostic", severity=1, message="")
     raise RigError("left" if x else "right", "m", "a")
+TABLE = {1: ("of-a-table", "advice")}
+def g(x):
+    code, advice = TABLE[x]
+    raise SetupError(code, "m", advice)
+def h(x, error):
+    kind = "assigned" if x else "assigned-too"
+    Diagnostic(error.code, 1, "")
+    raise SetupError(kind, "m", "a")
 """
     codes, unreadable = scan([("m.py", source)])
-    assert codes == {"through-a-function", "by-keyword", "of-a-diagnostic", "left", "right"}
+    assert codes == {
+        *("through-a-function", "by-keyword", "of-a-diagnostic", "left", "right", "of-a-table"),
+        *("assigned", "assigned-too"),
+    }
     assert unreadable == []
 
 
