@@ -102,7 +102,6 @@ def create_session(folder: Path) -> Session:
         raise InputError(
             "folder-not-empty", f"{folder} exists and is not an empty folder.", "Name a new folder for the session."
         )
-    (folder / "takes").mkdir(parents=True, exist_ok=True)
     document = tomlkit.document()
     document["format"] = FORMAT
     document["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")

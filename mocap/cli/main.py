@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -51,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line. Returns 0 done, 1 user error, 2 usage, 3 a quality gate failed, 130 cancelled."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _joined(list(sys.argv[1:] if argv is None else argv))
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     json_mode = "--json" in options
     ui = make_ui(json_mode)
@@ -75,6 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         ui.close()
     _print(text, stream)
     return status
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Return the arguments with `--option -1,2` as `--option=-1,2`: argparse takes the coordinates for an option."""
+    out: list[str] = []
+    for argument in arguments:
+        if out and re.fullmatch(r"--[a-z-]+", out[-1]) and re.match(r"-[\d.]+,", argument):
+            out[-1] += f"={argument}"
+        else:
+            out.append(argument)
+    return out
 
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, ModuleType]:

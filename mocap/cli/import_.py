@@ -1,0 +1,87 @@
+"""`mocap import`: a rig, or the videos of a take, into a session."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.options import point
+from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from sessions.folder import Session
+
+SUMMARY = "add calibrated cameras or the videos of a take to a session"
+EXAMPLE = """
+mocap import shoot_monday --rig Calib.qca.txt
+mocap import shoot_monday walk_1 cam01.mp4 cam02.mp4 cam03.mp4 cam04.mp4
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the session")
+    parser.add_argument("take", nargs="?", metavar="TAKE", help="name of the new take")
+    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one per camera; they are not copied")
+    parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
+    parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Add what was given, after checking that it can be read and fits together."""
+    if args.rig is None and args.take is None:
+        raise UsageError("usage", "mocap import: a rig or a take is needed.", "Give --rig RIG or TAKE VIDEO...")
+    if args.take is not None and not args.videos:
+        raise UsageError("usage", f"mocap import: take {args.take} has no videos.", "Give one VIDEO per camera.")
+    from sessions.folder import open_session
+
+    session = open_session(args.dir)
+    data: dict[str, Any] = {"session": str(session.folder)}
+    lines: list[str] = []
+    if args.rig is not None:
+        names = _import_rig(session, args.rig)
+        data["rig"] = {"file": str(session.rig_file), "cameras": names}
+        lines.append(f"{session.rig_file}: {len(names)} cameras ({', '.join(names)})")
+    if args.take is not None:
+        data["take"], text = _import_take(session, args, ui)
+        lines += [text, f"Next: mocap run {session.folder} {args.take}"]
+    return Result(data, "\n".join(lines))
+
+
+def _import_rig(session: Session, path: Path) -> list[str]:
+    """Store a rig in the session; one that was there is kept under another name."""
+    from calibration.files import read_rig, write_rig
+
+    rig = read_rig(path)
+    new = session.rig_file.with_name(".rig.new.toml")
+    write_rig(new, rig)
+    if session.rig_file.exists() and session.rig_file.read_bytes() != new.read_bytes():
+        n = 1
+        while (kept := session.rig_file.with_name(f"rig.before-{n}.toml")).exists():
+            n += 1
+        session.rig_file.rename(kept)
+    new.replace(session.rig_file)
+    return list(rig.names)
+
+
+def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[dict[str, Any], str]:
+    """Probe all videos, match them to the rig when there is one, and add the take."""
+    from mocap.core.camera_names import match_cameras
+    from mocap.core.progress import track
+    from mocap.media.probe import probe
+    from sessions.folder import add_take
+    from sessions.process import load_rig
+
+    infos = [probe(v) for v in track(args.videos, ui.progress, "reading the videos", len(args.videos))]
+    notes = [d.message for info in infos for d in info.diagnostics]
+    cameras: dict[str, str] = {}
+    if session.rig_file.is_file():
+        match = match_cameras(load_rig(session).names, [str(v) for v in args.videos], "videos")
+        cameras = dict(match.found)
+        notes += [d.message for d in match.diagnostics]
+    config = {} if args.subject_at is None else {"subject_at": args.subject_at}
+    take = add_take(session, args.take, list(args.videos), config)
+    data = {"name": take.name, "cameras": cameras, "videos": [info.to_json() for info in infos], "notes": notes}
+    rows = [f"  {i.path.name}: {i.width_px}x{i.height_px}, {float(i.fps):g} Hz, {i.n_frames} frames" for i in infos]
+    return data, "\n".join([f"take {take.name}: {len(infos)} videos", *rows, *notes])

@@ -1,0 +1,49 @@
+"""Kinds of command-line values that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+from mocap.core.errors import SetupError
+
+
+def frame_rate(text: str) -> Fraction:
+    """Return an exact frame rate from `60`, `59.94` or `60000/1001`."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a frame rate above 0, e.g. 60 or 60000/1001, got {text!r}")
+    return value
+
+
+def point(text: str) -> tuple[float, float]:
+    """Return `X,Y` in metres."""
+    try:
+        x, y = (float(v) for v in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected X,Y in metres, e.g. 0.5,-1, got {text!r}") from error
+    return x, y
+
+
+def writable_folder(folder: Path) -> None:
+    """Make an output folder and check that files can be put there, before hours of work rely on it.
+
+    Raises:
+        SetupError: `output-not-writable` or `output-full`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".mocap-") as probe:
+            probe.write(bytes(1 << 16))
+            probe.flush()
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code = "output-full" if is_full else "output-not-writable"
+        what = "the disk is full" if is_full else f"cannot be written to: {error.strerror}"
+        raise SetupError(code, f"{folder}: {what}.", "Choose another output folder or mend this one.") from error

@@ -1,0 +1,78 @@
+"""`mocap reconstruct`: 2D keypoint files and a calibrated rig in, verified animation out."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+from mocap.cli.options import frame_rate, point, writable_folder
+from mocap.cli.ui import Result, Ui, UsageError
+
+SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
+EXAMPLE = "mocap reconstruct --rig Calib.toml --keypoints pose/ --fps 60 --out result --to trc,bvh,glb"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--rig", required=True, type=Path, metavar="RIG", help="calibrated cameras, any known format")
+    parser.add_argument("--keypoints", required=True, type=Path, metavar="DIR", help="one folder or file per camera")
+    parser.add_argument("--fps", required=True, type=frame_rate, metavar="F", help="frame rate, e.g. 60 or 60000/1001")
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="folder for the results")
+    parser.add_argument("--to", default="trc,bvh", metavar="FORMATS", help="files to write (default: trc,bvh)")
+    parser.add_argument("--subjects", default="1", metavar="1", help="how many people to reconstruct: 1")
+    parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
+    parser.add_argument("--times", type=Path, metavar="FILE", help="clocks: JSON, or CSV camera,offset_s,drift_ppm")
+    parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
+    parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
+    parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Read, reconstruct, solve, export, report."""
+    if args.subjects != "1":
+        raise UsageError(
+            "subjects-unsupported", f"--subjects {args.subjects}: one person per take is supported.", "Give 1."
+        )
+    from sessions.timing import Laps
+
+    laps = Laps()
+    from calibration.files import read_rig
+    from mocap.core.errors import InputError
+    from mocap.core.keypoints import keypoint_set_names
+    from mocap.pose2d.files import read_keypoints
+    from mocap.pose2d.times import read_times
+    from sessions.jsontext import write_json
+    from sessions.outputs import all_findings, export_all, is_good, parse_formats, report_data, summary_text
+    from sessions.process import Processed, process_keypoints
+
+    formats = parse_formats(args.to)
+    if args.keypoint_set is not None and args.keypoint_set not in keypoint_set_names():
+        raise InputError(
+            "keypoint-set-unknown",
+            f"There is no keypoint set {args.keypoint_set!r}.",
+            f"Choose one of: {', '.join(keypoint_set_names())}.",
+        )
+    writable_folder(args.out)
+    laps.lap("start")
+    rig = read_rig(args.rig)
+    files = read_keypoints(args.keypoints, rig.names, args.fps, args.keypoint_set, ui.progress)
+    time_maps = read_times(args.times, rig.names) if args.times else {}
+    laps.lap("read")
+    fps = Fraction(args.fps)
+    settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at}
+    done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
+    laps.laps(done.run.wall_s)
+    processed = Processed(done.solved, done.run, {}, (*files.diagnostics, *done.diagnostics))
+    wanted = list(dict.fromkeys([*formats, "points_trc", "npz"]))
+    written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
+    laps.lap("export")
+    data = report_data(processed, laps.seconds)
+    found = [*all_findings(processed), *written.missing]
+    data["diagnostics"] = [d.to_json() for d in found]
+    data["files"] = [*(f.path.name for f in written.files), "report.json"]
+    laps.lap("report")
+    data["seconds"] = laps.seconds
+    write_json(args.out / "report.json", data)
+    text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
+    return Result(data, text, quality_ok=is_good(found))

@@ -1,0 +1,73 @@
+"""`mocap run`: process takes, as far as they are not up to date."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.ui import Result, Ui
+
+if TYPE_CHECKING:
+    from sessions.folder import Session, Take
+
+SUMMARY = "process the takes of a session, as far as they are not up to date"
+EXAMPLE = """
+mocap run shoot_monday
+mocap run shoot_monday walk_1 --from points --set refine_rig=no
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the session")
+    parser.add_argument("takes", nargs="*", metavar="TAKE", help="all takes when none is named")
+    parser.add_argument("--from", dest="from_stage", metavar="STAGE", help="compute this stage and what follows again")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="key=value", help="change a setting of the takes, and keep it"
+    )
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Process take after take."""
+    from mocap.core.errors import InputError
+    from sessions.config import parse_settings
+    from sessions.folder import open_session
+
+    settings = parse_settings(args.set)
+    session = open_session(args.dir)
+    names = args.takes or session.take_names()
+    if not names:
+        raise InputError(
+            "session-empty", f"{args.dir} has no takes.", f"Add one with `mocap import {args.dir} TAKE VIDEO...`."
+        )
+    takes = [session.take(name) for name in names]
+    reports: dict[str, Any] = {}
+    texts: list[str] = []
+    for take in takes:
+        reports[take.name], text = _run_take(session, take, settings, args.from_stage, ui)
+        texts.append(f"{take.name}: {text}")
+    is_ok = all(d["severity"] != "quality" for r in reports.values() for d in r["diagnostics"])
+    return Result({"takes": reports}, "\n\n".join(texts), quality_ok=is_ok)
+
+
+def _run_take(
+    session: Session, take: Take, settings: dict[str, Any], from_stage: str | None, ui: Ui
+) -> tuple[dict[str, Any], str]:
+    from sessions.folder import write_take
+    from sessions.outputs import summary_text, write_take_report
+    from sessions.process import process_take
+    from sessions.timing import Laps
+
+    if settings:
+        take = replace(take, config={**take.config, **settings})
+        write_take(take)
+    laps = Laps()
+    done = process_take(session, take, ui.progress, recompute_from=from_stage)
+    laps.laps(done.run.wall_s)
+    data = write_take_report(done, take.folder, take.name, laps, ui.progress)
+    data["reused"] = sorted(done.run.reused)
+    reused = f"up to date: {', '.join(s for s in done.run.wall_s if s in done.run.reused)}\n" if done.run.reused else ""
+    export = f"mocap export {session.folder}/{take.name} --to bvh,fbx,glb"
+    return data, f"{summary_text(data)}\n{reused}report: {take.folder / 'report.html'}\nNext: {export}"

@@ -1,0 +1,226 @@
+"""What a finished take leaves for people and programs: exported files, reports, the overlay video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporters.job import ExportedFile
+from exporters.table import FORMATS, export
+from mocap.analysis.overlay import write_overlay
+from mocap.analysis.quality import Quality, measure_quality, quality_summary
+from mocap.analysis.report import write_report
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError, SetupError
+from mocap.core.progress import Progress
+from mocap.core.take import SolvedTake
+from mocap.retarget import retarget
+from sessions.jsontext import write_json
+from sessions.process import Processed
+from sessions.timing import Laps
+
+BLENDER_MISSING = "blender-missing"
+RETARGETED = ("bvh", "fbx", "glb")
+"""Formats that carry a skeleton, so that another rig makes sense in them."""
+
+
+@dataclass
+class Written:
+    """Files that were published, and promised ones that could not be."""
+
+    files: list[ExportedFile] = field(default_factory=list[ExportedFile])
+    missing: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+
+def parse_formats(text: str) -> list[str]:
+    """Return formats from a list with commas. Raises InputError `format-unknown`."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [n for n in names if n not in FORMATS]
+    if unknown or not names:
+        raise InputError(
+            "format-unknown",
+            f"Unknown format {', '.join(map(repr, unknown)) or '(none given)'}.",
+            f"Choose from: {', '.join(FORMATS)}.",
+        )
+    return list(dict.fromkeys(names))
+
+
+def export_all(take: SolvedTake, formats: Sequence[str], folder: Path, progress: Progress, **options: Any) -> Written:
+    """Export every format; one that needs a missing Blender becomes a finding with the command that mends it."""
+    written = Written()
+    for name in formats:
+        try:
+            written.files += export(take, [name], folder, progress=progress, retarget=retarget, **options)
+        except SetupError as error:
+            if error.code != BLENDER_MISSING:
+                raise
+            found = Diagnostic(error.code, Severity.QUALITY, str(error), {"file": f"{take.subject}.{name}"})
+            written.missing.append(found)
+    return written
+
+
+def report_data(
+    processed: Processed, seconds: Mapping[str, float], quality: Quality | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return the content of `report.json`."""
+    solved = processed.solved
+    return {
+        "frames": solved.motion.timeline.n_frames,
+        "fps": float(solved.motion.timeline.fps),
+        "start_s": solved.motion.timeline.start_s,
+        "subjects": [solved.subject],
+        "keypoint_set": solved.detections.keypoint_set.name,
+        "seconds": dict(seconds),
+        **quality_summary(solved, quality),
+        "refine": processed.refine_figures,
+        "diagnostics": [d.to_json() for d in all_findings(processed)],
+        **more,
+    }
+
+
+def all_findings(processed: Processed) -> list[Diagnostic]:
+    """Return the findings of all stages and of the solve, each once."""
+    own = [d for d in processed.solved.diagnostics if d not in processed.diagnostics]
+    return [*processed.diagnostics, *own]
+
+
+def is_good(found: Sequence[Diagnostic]) -> bool:
+    """Return whether no quality gate failed."""
+    return all(d.severity is not Severity.QUALITY for d in found)
+
+
+def summary_text(data: Mapping[str, Any]) -> str:
+    """Return how good a take is, in a few lines for a person."""
+    share = data["share"]
+    lines = [f"{data['frames']} frames at {data['fps']:g} Hz, {len(data['cameras'])} cameras"]
+    if (refine := data.get("refine")) and refine.get("is_refined"):
+        before, after = refine["before_median_px"], refine["after_median_px"]
+        lines.append(f"cameras corrected from the performer: reprojection {before:.1f} -> {after:.1f} px (median)")
+    median, p95 = _figure(data["reproj_median_px"], "px"), _figure(data["reproj_p95_px"], "px")
+    lines.append(f"reprojection of the solved keypoints: median {median}, 95 % below {p95}")
+    before, after = _figure(data["points_bone_sd_mm"], "mm"), _figure(data["bone_sd_mm"], "mm", 3)
+    lines.append(f"bone lengths: sd {before} before the solve, {after} after")
+    lines.append(
+        f"keypoints: {share['measured']:.1%} measured, {share['interpolated']:.1%} interpolated, "
+        f"{share['solved']:.1%} from the skeleton alone"
+    )
+    seconds = data["seconds"]
+    stages = ", ".join(f"{name} {s:.1f}" for name, s in seconds.items() if name != "total" and s >= 0.05)
+    lines.append(f"time: {seconds['total']:.1f} s ({stages})")
+    marks = {"info": "note", "warning": "warning", "quality": "QUALITY"}
+    lines += [f"{marks[d['severity']]} [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    return "\n".join(lines)
+
+
+def _figure(value: float | None, unit: str, digits: int = 1) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def write_take_report(processed: Processed, folder: Path, title: str, laps: Laps, progress: Progress) -> dict[str, Any]:
+    """Write `report.html` and `report.json` into a take's folder and return the data."""
+    quality = measure_quality(processed.solved)
+    _html(processed, folder / "report.html", title, laps.seconds, quality, [], progress)
+    laps.lap("report")
+    data = report_data(processed, laps.seconds, quality)
+    write_json(folder / "report.json", data)
+    return data
+
+
+def _html(
+    processed: Processed,
+    path: Path,
+    title: str,
+    seconds: Mapping[str, float],
+    quality: Quality,
+    files: Sequence[ExportedFile],
+    progress: Progress,
+    found: Sequence[Diagnostic] = (),
+) -> None:
+    write_report(
+        path,
+        processed.solved,
+        title=title,
+        stage_seconds=seconds,
+        diagnostics=[*all_findings(processed), *found],
+        refine=processed.refine_figures,
+        exports=[(f.path, f.format) for f in files],
+        videos=processed.videos,
+        pixel_maps=processed.pixel_maps,
+        quality=quality,
+        progress=progress,
+    )
+
+
+def write_everything(
+    processed: Processed,
+    folder: Path,
+    title: str,
+    exports: Sequence[tuple[str, Sequence[str]]],
+    laps: Laps,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write exports for several rigs, the overlay, both reports, side by side where they do not wait for each other.
+
+    Args:
+        processed: The take.
+        folder: Gets `exports/`, `overlay.mp4`, `report.html` and `report.json`.
+        title: Of the report.
+        exports: (rig name, formats); the studio's own rig goes to `exports/`, others to `exports/<rig>/`.
+        laps: Goes on counting; the report holds its seconds.
+        progress: Told of everything.
+
+    Returns:
+        The content of `report.json`, with the files and what is missing.
+    """
+    solved = processed.solved
+    quality = measure_quality(solved)
+    laps.lap("quality")
+    files, missing = [], []
+    with ThreadPoolExecutor(2) as pool:
+        # Blender runs in a process of its own and the encoder releases the interpreter: they overlap.
+        overlay = pool.submit(
+            write_overlay,
+            folder / "overlay.mp4",
+            solved,
+            processed.videos,
+            pixel_maps=processed.pixel_maps,
+            quality=quality,
+            progress=progress,
+        )
+        jobs: list[Future[Written]] = [
+            pool.submit(
+                export_all,
+                solved,
+                formats,
+                folder / "exports" / ("" if rig == "studio" else rig),
+                progress,
+                rig_name=rig,
+                videos=processed.videos,
+                pixel_maps=processed.pixel_maps,
+            )
+            for rig, formats in exports
+        ]
+        try:
+            for job in jobs:
+                written = job.result()
+                files += written.files
+                missing += written.missing
+            overlay.result()
+        finally:
+            for job in jobs:
+                job.cancel()
+    laps.lap("export and overlay")
+    seconds_so_far = laps.seconds
+    _html(processed, folder / "report.html", title, seconds_so_far, quality, files, progress, missing)
+    laps.lap("report")
+    found = [*all_findings(processed), *missing]
+    data = report_data(processed, laps.seconds, quality)
+    data["diagnostics"] = [d.to_json() for d in found]
+    names = [f.path for f in files]
+    data["files"] = [str(p.relative_to(folder)) for p in [*names, folder / "overlay.mp4", folder / "report.html"]]
+    data["files"].append("report.json")
+    write_json(folder / "report.json", data)
+    return data

@@ -1,0 +1,177 @@
+"""Running the pipeline: a take of a session with stored artifacts, or keypoint files in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.files import read_rig
+from mocap.core.camera import CameraRig
+from mocap.core.camera_names import match_cameras
+from mocap.core.diagnostics import Diagnostic
+from mocap.core.errors import InputError
+from mocap.core.progress import Progress
+from mocap.core.take import SolvedTake
+from mocap.core.timeline import TimeMap
+from mocap.pose2d.detections import CameraDetections
+from sessions.codec import encode
+from sessions.config import defaults
+from sessions.edits import read_edits
+from sessions.folder import Session, Take
+from sessions.lock import take_lock
+from sessions.runner import Node, RunResult, run_stages, source, source_items
+from sessions.stages import FROM_FOOTAGE, FROM_KEYPOINTS, Clocks
+from sessions.store import content_key, file_fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Processed:
+    """A solved take with everything that reports and exports say about it."""
+
+    solved: SolvedTake
+    run: RunResult
+    videos: Mapping[str, Path]
+    """Footage by camera; empty when the take came from keypoint files."""
+    diagnostics: tuple[Diagnostic, ...]
+    """Findings of all stages, in order."""
+
+    @property
+    def pixel_maps(self) -> dict[str, np.ndarray]:
+        """[2 3] maps from the calibration's pixels to the video's, by camera; empty without footage."""
+        if "fit" not in self.run.nodes:
+            return {}
+        return {name: np.asarray(fit.video_from_calibration) for name, fit in self.run["fit"].items()}
+
+    @property
+    def refine_figures(self) -> dict[str, Any]:
+        """Reprojection per camera before and after the cameras were corrected; empty when they were not looked at."""
+        result = self.run["refine"]
+        if not result.before:
+            return {}
+        return {
+            "is_refined": result.is_refined,
+            "before": {n: c.median_px for n, c in result.before.items()},
+            "after": {n: c.median_px for n, c in result.after.items()},
+            **dict(result.summary),
+        }
+
+
+def threads_for(n_cameras: int) -> int:
+    """Return how many cameras to work on at once on this machine."""
+    return max(1, min(n_cameras, os.cpu_count() or 1))
+
+
+def load_rig(session: Session) -> CameraRig:
+    """Return the session's rig. Raises InputError `session-no-rig`, and what `read_rig` raises."""
+    if not session.rig_file.is_file():
+        raise InputError(
+            "session-no-rig",
+            f"{session.folder} has no calibrated cameras yet.",
+            f"Add them with `mocap import {session.folder} --rig RIG`.",
+        )
+    return read_rig(session.rig_file)
+
+
+def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[Diagnostic, ...]]:
+    """Return what the footage table starts from, and what was found in matching videos to cameras.
+
+    Raises:
+        InputError: `video-missing`, and what `match_cameras` raises when rig and videos do not belong together.
+    """
+    rig = load_rig(session)
+    match = match_cameras(rig.names, [str(v) for v in take.videos], "videos")
+    videos = {camera: Path(path) for camera, path in match.found.items()}
+    for camera, path in videos.items():
+        if not path.is_file():
+            raise InputError("video-missing", f"{path}: the video of camera {camera} is gone.", "Put it back there.")
+    rig_key = _value_key(rig)
+    edits = read_edits(take.edits_file)
+    sources = {
+        "videos": source_items(videos, {c: [str(p), file_fingerprint(p)] for c, p in videos.items()}),
+        "camera": source_items({c.name: c for c in rig.cameras}, {c.name: _value_key(c) for c in rig.cameras}),
+        "rig": Node(rig, rig_key),
+        "corrections": source(edits, [(e.op, dict(e.args)) for e in edits]),
+    }
+    return sources, match.diagnostics
+
+
+def settings_of(take: Take, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all options of a take: the defaults, its own, and `more`."""
+    return {**defaults(), **take.config, **(more or {})}
+
+
+def process_take(
+    session: Session,
+    take: Take,
+    progress: Progress,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    recompute_from: str | None = None,
+) -> Processed:
+    """Run what is not up to date, keep the results, and return the solved take.
+
+    Raises:
+        InputError: `take-busy`, `unknown-stage`, and whatever the footage or the rig is wrong about.
+        Cancelled: From `progress`; stages that were finished stay.
+    """
+    with take_lock(take.folder):
+        store = take.store
+        store.sweep()
+        sources, found = take_sources(session, take)
+        config = settings_of(take, settings)
+        threads = threads_for(len(take.videos))
+        run = run_stages(
+            FROM_FOOTAGE, sources, config, progress, store=store, threads=threads, recompute_from=recompute_from
+        )
+    return Processed(run["solve"], run, run["videos"], (*found, *findings(run)))
+
+
+def process_keypoints(
+    rig: CameraRig,
+    keypoints: Mapping[str, CameraDetections],
+    fps: Fraction,
+    time_maps: Mapping[str, TimeMap],
+    progress: Progress,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> Processed:
+    """Run the pipeline on 2D keypoints in memory; nothing is stored."""
+    config = {**defaults(), "refine_rig": False, **(settings or {})}
+    sources = {
+        "keypoints": source_items(keypoints, dict.fromkeys(keypoints)),
+        "rig": source(rig, None),
+        "times": source(Clocks(fps, dict(time_maps)), None),
+        "corrections": source([], None),
+    }
+    run = run_stages(FROM_KEYPOINTS, sources, config, progress)
+    return Processed(run["solve"], run, {}, findings(run))
+
+
+def findings(run: RunResult) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of all stages in order, each once."""
+    out: dict[str, Diagnostic] = {}
+    for name, node in run.nodes.items():
+        for found in _diagnostics(node.value if name != "rig" else None):
+            out.setdefault(f"{found.code} {found.message}", found)
+    return tuple(out.values())
+
+
+def _diagnostics(value: Any) -> list[Diagnostic]:
+    if isinstance(value, Diagnostic):
+        return [value]
+    if isinstance(value, Mapping):
+        return [d for v in value.values() for d in _diagnostics(v)]
+    if isinstance(value, list | tuple):
+        return [d for v in value if isinstance(v, Diagnostic) for d in [v]]
+    return list(getattr(value, "diagnostics", ()))
+
+
+def _value_key(value: Any) -> str:
+    tree, arrays = encode(value)
+    return content_key(tree, {name: array.tolist() for name, array in arrays.items()})

@@ -1,0 +1,176 @@
+"""The stage functions and the two literal tables that are made of them.
+
+From footage:        footage -> fit -> times -> keypoints -> views -> identity -> refine -> preview -> recrop -> edits
+                     -> points -> solve
+From keypoint files: views -> identity -> refine -> edits -> points -> solve
+
+A value flows from row to row by name; a row is recomputed only when something it reads changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from calibration.refine import RefineResult, refine_extrinsics
+from mocap.core.arrays import frozen
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D
+from mocap.core.progress import Progress
+from mocap.core.take import SolvedTake
+from mocap.core.timeline import Timeline, TimeMap
+from mocap.pose2d.assemble import assemble
+from mocap.reconstruct.points import PointsResult, reconstruct_points
+from mocap.solve.take import solve_take
+from mocap.tracking.performer import choose_performer
+from sessions.bias import rig_bias
+from sessions.edits import apply_edits
+from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop, to_calibration
+from sessions.runner import Config, Stage
+
+Inputs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The cameras' clocks in master time, and the rate of the result."""
+
+    fps: Fraction
+    maps: Mapping[str, TimeMap]
+    """By camera; one that is missing keeps its own clock."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Performer:
+    """The one person whose motion is wanted."""
+
+    detections: Keypoints2D
+    index: np.ndarray
+    """[camera frame] which of the camera's detections it is; -1 where it is none."""
+    diagnostics: tuple[Diagnostic, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", frozen(self.index, np.int64, self.detections.time_s.shape, "index"))
+
+
+def timeline_of(detections: Keypoints2D, fps: Fraction) -> Timeline:
+    """Return the instants from the first to the last that two cameras see, k / fps after the first.
+
+    Raises:
+        InputError: `no-common-time` when no two cameras run at the same time.
+    """
+    has_frames = np.isfinite(detections.time_s).any(1)
+    times = detections.time_s[has_frames]
+    if len(times) >= 2:
+        start_s = float(np.sort(np.nanmin(times, axis=1))[1])
+        end_s = float(np.sort(np.nanmax(times, axis=1))[-2])
+        if end_s >= start_s:
+            # A rounding error of the timestamps must not cost the last frame.
+            return Timeline(fps, int(np.floor((end_s - start_s) * float(fps) + 1e-3)) + 1, start_s)
+    raise InputError(
+        "no-common-time",
+        f"No two of the cameras {', '.join(detections.camera_names)} have frames at the same time.",
+        "Check that the recordings belong to one take, and the offsets if you gave any.",
+    )
+
+
+def _times(inputs: Inputs, _config: Config, _progress: Progress) -> Clocks:
+    """Nothing is known of the clocks: all recordings count as started at one instant, which is said."""
+    footage = inputs["footage"]
+    message = "No synchronisation was given: the first frames of all videos are taken as one instant."
+    found = Diagnostic("times-assumed", Severity.INFO, message, {"cameras": list(footage)})
+    return Clocks(max(info.fps for info in footage.values()), {name: TimeMap() for name in footage}, (found,))
+
+
+def _views(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
+    return _assembled(inputs["keypoints"], inputs.get("fit"), inputs["times"])
+
+
+def _assembled(keypoints: Mapping[str, Any], fit: Mapping[str, PixelFit] | None, clocks: Clocks) -> Keypoints2D:
+    """Return all cameras' detections in the calibration's pixels and in master time."""
+    mapped = keypoints if fit is None else {c: to_calibration(d, fit[c]) for c, d in keypoints.items()}
+    return assemble(mapped, clocks.maps)
+
+
+def _identity(inputs: Inputs, config: Config, _progress: Progress) -> Performer:
+    views: Keypoints2D = inputs["views"]
+    choice = choose_performer(views, inputs["rig"], config["subject_at"])
+    return Performer(views.person(choice.index), choice.index, tuple(choice.diagnostics))
+
+
+def _refine(inputs: Inputs, config: Config, progress: Progress) -> RefineResult:
+    rig: CameraRig = inputs["rig"]
+    if config["refine_rig"]:
+        return refine_extrinsics(rig, inputs["identity"].detections, progress=progress)
+    return RefineResult(rig, False, {}, {}, {}, ())
+
+
+def _preview(inputs: Inputs, config: Config, progress: Progress) -> PointsResult | None:
+    """Return a first reconstruction, which says where each camera should look again."""
+    if not config["recrop"]:
+        return None
+    seen: Keypoints2D = inputs["identity"].detections
+    return reconstruct_points(seen, inputs["refine"].rig, timeline_of(seen, inputs["times"].fps), progress)
+
+
+def _edits(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
+    seen: Keypoints2D = inputs["identity"].detections
+    again = inputs.get("recrop")
+    if again is not None and all(d is not None for d in again.values()):
+        seen = _assembled(again, inputs["fit"], inputs["times"])
+    return apply_edits(seen, inputs["corrections"])
+
+
+def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult:
+    seen: Keypoints2D = inputs["edits"]
+    return reconstruct_points(seen, inputs["refine"].rig, timeline_of(seen, inputs["times"].fps), progress)
+
+
+def _solve(inputs: Inputs, _config: Config, progress: Progress) -> SolvedTake:
+    return solve_take(inputs["edits"], inputs["refine"].rig, inputs["points"], progress=progress)
+
+
+def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
+    return rig_bias(inputs["solve"]) if not inputs["refine"].is_refined else ()
+
+
+IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
+REFINE = Stage("refine", 1, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
+POINTS = Stage("points", 1, ("edits", "refine", "times"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 1, ("edits", "refine", "points"), _solve, label="solving the skeleton")
+BIAS = Stage("bias", 1, ("solve", "refine"), _bias, label="checking the cameras against the result")
+
+FROM_FOOTAGE: tuple[Stage, ...] = (
+    Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
+    Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
+    Stage("times", 1, ("footage",), _times, label="clocks"),
+    detect("keypoints", ("videos", "footage")),
+    Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
+    IDENTITY,
+    REFINE,
+    Stage("preview", 1, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
+    recrop("recrop", ("videos", "footage", "fit", "keypoints", "camera", "preview", "refine", "times")),
+    Stage("edits", 1, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
+    POINTS,
+    SOLVE,
+    BIAS,
+)
+"""Sources: videos (per camera), camera (per camera), rig, corrections."""
+
+FROM_KEYPOINTS: tuple[Stage, ...] = (
+    Stage("views", 1, ("keypoints", "times"), _views, label="bringing the views together"),
+    IDENTITY,
+    REFINE,
+    Stage("edits", 1, ("identity", "corrections"), _edits, label="applying corrections"),
+    POINTS,
+    SOLVE,
+    BIAS,
+)
+"""Sources: keypoints (per camera), rig, times, corrections."""
