@@ -49,8 +49,8 @@ def read_keypoints(
 
     Formats, recognised by content: OpenPose-style JSON and MMPose JSON, one file per frame; AlphaPose, COCO and MMPose
     JSON, DeepLabCut and SLEAP CSV, one file per camera. The number in a file name is the frame's number k in all
-    cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a file are
-    NaN. The person axis is the order in the file, not a track.
+    cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a
+    file are NaN. The person axis is the order in the file, not a track.
 
     Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-no-people, keypoints-broken,
     keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of `match_cameras` and
@@ -189,8 +189,8 @@ def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fractio
     if n_frames > _MAX_SPARSE * len(numbers) + 10_000:
         raise InputError(
             "keypoints-frame-numbers",
-            f"{raw.where}: {len(numbers)} frames are numbered {numbers[0]} to {numbers[-1]}, the take starts at {first}:"
-            " these are not frame numbers.",
+            f"{raw.where}: {len(numbers)} frames are numbered {numbers[0]} to {numbers[-1]} in a take that starts at"
+            f" {first}: these are not frame numbers.",
             "Number the files by frame, from one start in all cameras.",
         )
     n_persons = int(raw.person.max()) + 1 if len(raw.person) else 0

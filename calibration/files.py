@@ -1,0 +1,225 @@
+"""Reading calibrations of other programs, recognised by content, and writing ours (aniposelib TOML)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.formats import convert, opencv, qualisys, tables
+from calibration.formats.convert import RawCamera
+from mocap.core.camera import Camera, CameraRig, LensModel
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError, SetupError
+from mocap.kernels.rotations import matrix_to_quat, quat_log
+
+_MAX_BYTES = 20_000_000
+_KNOWN = "aniposelib, Pose2Sim, Caliscope or FreeMoCap TOML, Qualisys .qca.txt, OpenCV YAML"
+_FOLDER_SUFFIXES = (".toml", ".txt", ".json", *opencv.SUFFIXES)
+
+
+@dataclass(frozen=True, eq=False)
+class RigFile:
+    """A rig and what its file was."""
+
+    rig: CameraRig
+    format: str
+    """aniposelib, pose2sim, freemocap, caliscope, qualisys or opencv."""
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_rig(path: str | os.PathLike[str]) -> CameraRig:
+    """Return the rig of a calibration file; see `read_rig_file`."""
+    return read_rig_file(path).rig
+
+
+def read_rig_file(path: str | os.PathLike[str]) -> RigFile:
+    """Return the rig of a calibration file, or of a folder that holds one, with its format and findings.
+
+    The world is taken as the file has it; where the cameras' upright directions contradict Z up this is reported.
+
+    Raises: InputError rig-missing, rig-unreadable, rig-not-recognised, rig-value-invalid, rig-unit-unknown,
+    rig-camera-twice, rig-ambiguous.
+    """
+    file = Path(path)
+    if file.is_dir():
+        return _read_folder(file)
+    name, raw, unit_m, diagnostics = _recognise(_read_bytes(file), file)
+    return _rig_file(file, name, raw, unit_m, diagnostics)
+
+
+def write_rig(path: str | os.PathLike[str], rig: CameraRig) -> None:
+    """Write the rig as aniposelib reads it: `[cam_N]` in order, metres; published whole or not at all.
+
+    All values come back bit for bit but the rotation, a Rodrigues vector: equal to 1e-15.
+
+    Raises: SetupError output-not-writable.
+    """
+    file = Path(path)
+    sections = [_section(i, camera) for i, camera in enumerate(rig.cameras)]
+    text = "\n".join([*sections, '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'])
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_text(text, "utf-8")
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise SetupError(
+            "output-not-writable",
+            f"{file}: cannot be written: {error.strerror}.",
+            "Choose a folder that exists, is writable and has space.",
+        ) from error
+
+
+def _section(i: int, camera: Camera) -> str:
+    lens = camera.intrinsics
+    rotation = quat_log(matrix_to_quat(camera.R_cam_from_world))
+    rows = {
+        "name": json.dumps(camera.name, ensure_ascii=False),
+        "size": list(lens.size_px),
+        "matrix": lens.matrix.tolist(),
+        "distortions": lens.distortion.tolist(),
+        "rotation": rotation.tolist(),
+        "translation": camera.t_cam_from_world_m.tolist(),
+        "fisheye": "true" if lens.model is LensModel.FISHEYE else "false",
+    }
+    return f"[cam_{i}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
+
+
+def _read_bytes(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise _not_recognised(file, f"{file.stat().st_size / 1e6:.0f} MB is too large for a calibration")
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("rig-missing", f"{file}: no such file.", "Check the path of the calibration file.") from error
+    except OSError as error:
+        raise _unreadable(file, str(error.strerror)) from error
+
+
+def _not_recognised(file: Path, reason: str) -> InputError:
+    return InputError(
+        "rig-not-recognised",
+        f"{file}: not a calibration that can be read ({reason}); expected {_KNOWN}.",
+        "Give the calibration file of the rig, in one of these formats.",
+    )
+
+
+def _unreadable(file: Path, reason: str) -> InputError:
+    advice = "Export the calibration again from the program that made it."
+    return InputError("rig-unreadable", f"{file}: cannot be read: {reason}.", advice)
+
+
+_Recognised = tuple[str, list[RawCamera], float, list[Diagnostic]]
+
+
+def _recognise(data: bytes, file: Path) -> _Recognised:
+    """Return format, cameras, unit in metres and findings."""
+    head = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:200]
+    if not head:
+        raise _unreadable(file, "the file is empty")
+    if head.startswith(b"%YAML") or b"<opencv_storage" in data[:400]:
+        return "opencv", *_opencv(file)
+    if head.startswith(b"<"):
+        return _xml(data, file)
+    if b"\0" in data:
+        raise _not_recognised(file, "it is not a text file")
+    document = _parse_text(data, head, file)
+    if tables.is_camera_array(document):
+        raw, diagnostics = tables.read_camera_array(document)
+        unit_m, found = tables.unit_of(document, "caliscope", raw, file)
+        return "caliscope", raw, unit_m, diagnostics + found
+    if tables.is_camera_sections(document):
+        kind, raw = tables.read_camera_sections(document)
+        unit_m, diagnostics = tables.unit_of(document, kind, raw, file)
+        return kind, raw, unit_m, diagnostics
+    raise _not_recognised(file, "it has no camera sections")
+
+
+def _parse_text(data: bytes, head: bytes, file: Path) -> dict[str, Any]:
+    """Return the parsed JSON object or TOML document."""
+    try:
+        text = data.decode("utf-8-sig")
+        document = json.loads(text) if head.startswith(b"{") else tomllib.loads(text)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        if head.startswith((b"{", b"[")) or b"[cam" in data:
+            raise _unreadable(file, str(error)) from error
+        raise _not_recognised(file, "neither TOML, JSON, XML nor YAML") from error
+    return document
+
+
+def _xml(data: bytes, file: Path) -> _Recognised:
+    try:
+        root = ET.fromstring(data)
+    except ET.ParseError as error:
+        raise _unreadable(file, f"broken XML ({error})") from error
+    if not qualisys.is_qualisys(root):
+        raise _not_recognised(file, f"XML of another kind, <{root.tag}>")
+    raw, diagnostics = qualisys.read_qualisys(root, file)
+    return "qualisys", raw, qualisys.UNIT_M, diagnostics
+
+
+def _opencv(path: Path) -> tuple[list[RawCamera], float, list[Diagnostic]]:
+    raw = opencv.read_opencv(path)
+    unit_m, diagnostics = tables.unit_of({}, "opencv", raw, path)
+    return raw, unit_m, diagnostics
+
+
+def _read_folder(folder: Path) -> RigFile:
+    """Return the rig of a folder: the one calibration file in it, or OpenCV's one file per camera."""
+    names = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in _FOLDER_SUFFIXES)
+    found: dict[Path, _Recognised] = {}
+    for file in names:
+        try:
+            found[file] = _recognise(_read_bytes(file), file)
+        except InputError as error:
+            if error.code not in ("rig-not-recognised", "rig-unreadable"):
+                raise
+    if found and all(kind == "opencv" for kind, *_ in found.values()):
+        return _rig_file(folder, "opencv", *_opencv(folder))
+    if len(found) == 1:
+        file, recognised = next(iter(found.items()))
+        return _rig_file(file, *recognised)
+    if found:
+        listing = ", ".join(f.name for f in found)
+        raise InputError("rig-ambiguous", f"{folder}: several calibrations: {listing}.", "Name the file to use.")
+    raise _not_recognised(folder, f"no calibration among its {len(names)} files")
+
+
+def _rig_file(path: Path, kind: str, raw: list[RawCamera], unit_m: float, diagnostics: list[Diagnostic]) -> RigFile:
+    if not raw:
+        raise _not_recognised(path, "it names no camera")
+    names = [r.name for r in raw]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise InputError(
+            "rig-camera-twice",
+            f"{path}: camera names must differ, but {', '.join(twice)} occurs more than once in {', '.join(names)}.",
+            "Give each camera its own name in the file.",
+        )
+    rig = CameraRig(tuple(convert.camera(r, path, unit_m) for r in raw))
+    return RigFile(rig, kind, (*diagnostics, *_check_up(rig, path)))
+
+
+def _check_up(rig: CameraRig, path: Path) -> list[Diagnostic]:
+    """Report a world that is not Z up, judged by the cameras' own upright directions (most stand upright)."""
+    up = np.mean([-c.R_cam_from_world[1] for c in rig.cameras], axis=0)
+    size = float(np.linalg.norm(up))
+    axis = int(np.argmax(np.abs(up)))
+    if size < 0.5 or abs(up[axis]) / size < 0.8 or (axis == 2 and up[2] > 0):
+        return []
+    name = ("-" if up[axis] < 0 else "+") + "XYZ"[axis]
+    message = (
+        f"{path.name}: the cameras stand upright along world {name}; the studio's world has +Z up."
+        " Figures will lie or stand on their heads until the rig is turned."
+    )
+    data = {"up_world": [round(float(v), 3) for v in up / size]}
+    return [Diagnostic("rig-not-z-up", Severity.WARNING, message, data)]
