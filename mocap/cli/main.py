@@ -36,6 +36,7 @@ VERBS = {
     "export": "mocap.cli.export",
     "probe": "mocap.cli.probe",
     "detect": "mocap.cli.detect",
+    "models": "mocap.cli.models",
     "doctor": "mocap.cli.doctor",
 }
 """Verbs and their modules, imported only when used. A row whose module is not installed is not offered."""

@@ -1,0 +1,82 @@
+"""`mocap detect`: 2D keypoints of videos."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mocap.cli.options import writable_folder
+from mocap.cli.ui import Result, Ui, UsageError
+
+SUMMARY = "find people's 2D keypoints in videos"
+EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model blazepose --out keypoints"
+MODELS = ("blazepose",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="one video per camera, named after it")
+    parser.add_argument("--model", choices=MODELS, default="blazepose", help="2D keypoint model (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for <camera>_json/, one JSON file per frame"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace keypoints that are in DIR already")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Detect and write OpenPose-style JSON, one folder per camera."""
+    from mocap.media.probe import probe
+    from mocap.pose2d.blazepose import BlazePose
+    from mocap.pose2d.estimator import detect_videos
+    from mocap.pose2d.openpose_out import check_targets, write_openpose
+
+    videos = _by_camera(args.videos)
+    infos = {camera: probe(path) for camera, path in videos.items()}
+    check_targets(args.out, videos, args.overwrite)
+    writable_folder(args.out)
+    model = BlazePose(ui.progress)
+    start_s = time.perf_counter()
+    found = detect_videos(videos, model, infos=infos, progress=ui.progress)
+    seconds = time.perf_counter() - start_s
+    folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
+    cameras = {}
+    lines = []
+    for camera, d in found.items():
+        share = [float(np.isfinite(d.xy_px[:, p]).any((-1, -2)).mean()) for p in range(d.n_persons)]
+        cameras[camera] = {
+            "folder": str(folders[camera]),
+            "n_frames": d.n_frames,
+            "n_persons": d.n_persons,
+            "share_of_frames": share,
+            "diagnostics": [x.to_json() for x in d.diagnostics],
+        }
+        people = ", ".join(f"{s:.0%}" for s in share) or "nobody"
+        lines.append(f"{camera}: {d.n_frames} frames, people seen in: {people} -> {folders[camera]}")
+        lines += [f"  note: {x.message}" for x in d.diagnostics]
+    n = sum(d.n_frames for d in found.values())
+    lines.append(f"{n} frames in {seconds:.1f} s ({n / seconds:.0f} a second). {model.notice}")
+    data = {
+        "model": model.identity.to_json(),
+        "keypoint_set": model.keypoint_set.name,
+        "is_fallback": model.is_fallback,
+        "notice": model.notice,
+        "seconds": seconds,
+        "cameras": cameras,
+    }
+    return Result(data, "\n".join(lines))
+
+
+def _by_camera(videos: list[Path]) -> dict[str, Path]:
+    """Return videos by camera name, which is the file's. Raises UsageError when two would have the same name."""
+    names = [v.stem for v in videos]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UsageError(
+            "two-videos-one-camera",
+            f"Two videos would be camera {', '.join(twice)}: a camera is named after its file.",
+            "Rename one of the files.",
+        )
+    return dict(zip(names, videos, strict=True))
