@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from glob import escape as glob_escape
 from pathlib import Path
 
 import numpy as np
 
-from exporters import bvh, c3d, csv_points, glb, npz, scene, trc
+from exporters import bvh, c3d, csv_points, fbx, glb, npz, scene, trc
 from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
 from exporters.resample import resample_take
 from mocap.core.errors import InputError, SetupError
@@ -29,6 +30,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "points_trc", "_points.trc", trc.write_points, trc.read_back_points, "reconstructed points; Y up, metres"
         ),
+        Format("fbx", ".fbx", fbx.write, fbx.read_back, "skeleton and motion; Y up, centimetres; needs Blender"),
         Format("glb", ".glb", glb.write, glb.read_back, "skeleton, motion and a simple body; Y up, metres"),
         Format("c3d", ".c3d", c3d.write, c3d.read_back, "final keypoints; Z up, millimetres"),
         Format("csv", ".csv", csv_points.write, csv_points.read_back, "final keypoints; Z up, metres"),
@@ -104,7 +106,8 @@ def _export_one(job: Job, row: Format, folder: Path) -> ExportedFile:
         raise _disk_error(error, final) from error
     finally:
         with suppress(OSError):
-            partial.unlink(missing_ok=True)
+            for left_over in folder.glob(glob_escape(partial.name) + "*"):
+                left_over.unlink(missing_ok=True)
     return ExportedFile(final, row.name, time.perf_counter() - start, error_m)
 
 

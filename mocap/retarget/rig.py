@@ -2,8 +2,10 @@
 
 A rig is a TOML file in `mocap/retarget/rigs`: `name`, and one `[[joints]]` table per joint, parents first, with
 `name`, `parent` (absent for the root), `offset_m` in the parent's frame (the root's is its place in the world),
-`bind_wxyz` parent_from_joint (identity when absent), `tip_m` for leaves, `studio` (the studio joint that it follows;
-absent: it keeps its bind rotation) and `share` (the part of that joint's own turn, when several joints share it).
+`bind_wxyz` parent_from_joint (identity when absent), `tip_m` for leaves, `studio` (the studio joint whose turn it
+follows; absent: it keeps its bind rotation), `share` (the part of the way that it goes from its parent's turn to that
+joint's, 1 when absent) and `place` (the studio joint that it sits on in the performer's proportions: `studio` when
+absent, "none": none).
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ class TargetRig:
     """The rig in its own proportions."""
     studio_joints: tuple[str, ...]
     """For each joint the studio joint that it follows; '' for joints that keep their bind rotation."""
+    shares: tuple[float, ...]
+    """For each joint the part of the way that it goes from its parent's turn to that of the studio joint."""
+    places: tuple[str, ...]
+    """For each joint the studio joint that it sits on in the performer's proportions; '' for none."""
 
     @property
     def name(self) -> str:
@@ -69,7 +75,13 @@ def target_rig(name: str) -> TargetRig:
         bind_local_wxyz=_unit(np.array([joint.get("bind_wxyz", [1.0, 0.0, 0.0, 0.0]) for joint in joints], np.float64)),
         tip_m=np.array([joint.get("tip_m", [np.nan] * 3) for joint in joints], np.float64),
     )
-    return TargetRig(skeleton, tuple(joint.get("studio", "") for joint in joints))
+    places = (joint.get("place", joint.get("studio", "none")) for joint in joints)
+    return TargetRig(
+        skeleton,
+        studio_joints=tuple(joint.get("studio", "") for joint in joints),
+        shares=tuple(float(joint.get("share", 1.0)) for joint in joints),
+        places=tuple("" if place == "none" else place for place in places),
+    )
 
 
 def _unit(q_wxyz: np.ndarray) -> np.ndarray:
