@@ -13,13 +13,14 @@ CHUNK = 512
 MAX_FILL_S = 0.3
 GATE = 1.5 * MISS_LIMIT
 """A detection farther than this share of its size from where the other views put the person is somebody else."""
-MEMBER_BONUS = 0.04
+MEMBER_BONUS = 0.02
 """A detection of the person's own tracklets is preferred to another by this share of its size."""
-CAP = 0.6
+N_PASSES = 2
+"""The first pass corrects views in which people were exchanged, the second starts without these."""
 
 
 def nearest_frames(time_s: np.ndarray, instants_s: np.ndarray) -> np.ndarray:
-    """Return for each camera the frame [camera instant] nearest to each instant, -1 if none is within 1.1 half periods."""
+    """Return each camera's frame [camera instant] nearest to each instant, -1 if none is within about half a period."""
     out = np.full((len(time_s), len(instants_s)), -1)
     for c, times in enumerate(time_s):
         valid = np.nonzero(np.isfinite(times))[0]
@@ -44,58 +45,58 @@ def members(tracklets: Tracklets, chosen: np.ndarray) -> np.ndarray:
 def settle(
     detections: Keypoints2D, xy_px: np.ndarray, size_px: np.ndarray, rig: CameraRig, index: np.ndarray
 ) -> np.ndarray:
-    """Return the index [camera frame] with every frame's choice checked against the other views.
+    """Return the index [person camera frame] with every frame's choice checked against the other views.
 
-    xy_px [camera frame person keypoint 2] holds the keypoints to use. At each frame of the first camera's clock the person
-    is triangulated from the present choice, gaps are filled for a moment, and each view takes the detection nearest to
-    where that puts the person, or none. Frames at which fewer than two views have the person keep their choice.
-    Cost is linear in frames, cameras and people.
+    xy_px [camera frame detection keypoint 2] holds the keypoints to use. At each frame of one camera's clock each person
+    is triangulated from the present choice, gaps are filled for a moment, and in each view every detection goes to the
+    person whom it is nearest to, each person taking the nearest of these, or none. Frames at which fewer than two views
+    have a person keep their choice. Cost is linear in frames, cameras, detections and persons.
     """
     times = detections.time_s
     reference = int(np.isfinite(times).sum(1).argmax())
     instants = times[reference][np.isfinite(times[reference])]
     frames = nearest_frames(times, instants)
     out = index.copy()
+    focal = np.array([c.intrinsics.focal_px.mean() for c in rig.cameras])
+    camera = np.arange(len(frames))[:, None]
     for start in range(0, len(instants), CHUNK):
-        part = slice(start, start + CHUNK)
-        _settle_part(out, xy_px, size_px, rig, frames[:, part], instants[part])
+        part = frames[:, start : start + CHUNK]
+        present, at = part >= 0, np.maximum(part, 0)
+        xy = normalised(np.where(present[..., None, None, None], xy_px[camera, at], np.nan), rig)
+        size = size_px[camera, at] / focal[:, None, None]
+        chosen = np.where(present, out[:, camera, at], -1)
+        for _ in range(N_PASSES):
+            chosen = _settle_part(chosen, xy, size, rig, instants[start : start + CHUNK])
+        for p, c in np.ndindex(out.shape[:2]):
+            out[p, c, part[c][present[c]]] = chosen[p, c, present[c]]
     return out
 
 
-def _settle_part(
-    index: np.ndarray, xy_px: np.ndarray, size_px: np.ndarray, rig: CameraRig, frames: np.ndarray, time_s: np.ndarray
-) -> None:
-    """Settle the choice [camera frame], in place, at some instants [camera instant]."""
-    camera = np.arange(len(frames))[:, None]
-    present = frames >= 0
-    at = np.maximum(frames, 0)
-    now = np.where(present, index[camera, at], -1)
-    chosen = np.where((now >= 0)[..., None, None], xy_px[camera, at, np.maximum(now, 0)], np.nan)
-    points = _filled(triangulate(normalised(chosen, rig), rig, n_iterations=2), time_s)
-    best = now.copy()
+def _settle_part(index: np.ndarray, xy: np.ndarray, size: np.ndarray, rig: CameraRig, time_s: np.ndarray) -> np.ndarray:
+    """Return the settled choice [person camera instant] for normalised detections [camera instant detection keypoint 2]."""
+    points = [_filled(triangulate(_chosen(xy, now), rig, n_iterations=2), time_s) for now in index]
+    best = index.copy()
     for c, view in enumerate(rig.cameras):
-        k = view.intrinsics
-        size = size_px[c, at[c]] / float(k.focal_px.mean())
-        off = _offsets(points, normalised_view(xy_px[c, at[c]], rig, c), view.R_cam_from_world, view.t_cam_from_world_m)
-        off = off / size
-        off = np.where(np.arange(off.shape[1]) == now[c][:, None], off - MEMBER_BONUS, off)
-        known = np.isfinite(points[..., 0]).sum(-1) >= MIN_COMMON
-        judged = known & present[c]
+        off = np.stack([_offsets(p, xy[c], view.R_cam_from_world, view.t_cam_from_world_m) for p in points])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            off = np.where(size[c] > 0, off / size[c], np.nan)
+        known = np.stack([np.isfinite(p[..., 0]).sum(-1) >= MIN_COMMON for p in points])
+        now = np.maximum(index[:, c], 0)
+        unjudged = (index[:, c] >= 0) & ~np.isfinite(np.take_along_axis(off, now[..., None], 2)[..., 0])
+        off = np.where(np.arange(off.shape[2]) == index[:, c, :, None], off - MEMBER_BONUS, off)
         off = np.where(np.isfinite(off), off, np.inf)
-        nearest = off.argmin(-1)
-        value = off.min(-1)
-        best[c] = np.where(judged, np.where(value < GATE, nearest, -1), now[c])
-        # A detection with too few keypoints in common to be judged keeps its place.
-        unjudged = (
-            judged & (now[c] >= 0) & ~np.isfinite(np.take_along_axis(off, np.maximum(now[c], 0)[:, None], 1)[:, 0])
-        )
-        best[c] = np.where(unjudged, now[c], best[c])
-        index[c, frames[c][present[c]]] = best[c][present[c]]
+        # Somebody else is nearer to it.
+        off = np.where(off > off.min(0), np.inf, off)
+        nearest = np.where(off.min(-1) < GATE, off.argmin(-1), -1)
+        # A detection with too few keypoints in common to be judged, or a person whom only this view has, stays.
+        best[:, c] = np.where(known & ~unjudged, nearest, index[:, c])
+    return best
 
 
-def normalised_view(xy_px: np.ndarray, rig: CameraRig, c: int) -> np.ndarray:
-    """Return undistorted x/z, y/z of one camera's pixels [... 2]."""
-    return normalised(xy_px[None], CameraRig((rig.cameras[c],)))[0]
+def _chosen(xy: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the chosen detections [camera instant keypoint 2] of [camera instant detection keypoint 2]; NaN for none."""
+    picked = np.take_along_axis(xy, np.maximum(index, 0)[:, :, None, None, None], axis=2)[:, :, 0]
+    return np.where((index >= 0)[..., None, None], picked, np.nan)
 
 
 def _offsets(points: np.ndarray, xy: np.ndarray, R: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -98,15 +98,14 @@ def choose_performer(
         progress.advance()
         candidates = [_candidate(g, rig, subject_at_m) for g in groups]
         order = np.argsort([-c.score for c in candidates], kind="stable")
-        chosen = groups[int(order[0])]
-        index = members(tracklets, chosen.tracklets)
-        before = index
-        if _is_contested(tracklets, index):
-            index = settle(detections, xy, size, rig, index)
+        before = np.stack([members(tracklets, groups[int(i)].tracklets) for i in order])
+        index = before
+        if _is_contested(tracklets, before[0]):
+            index = settle(detections, xy, size, rig, before)
         progress.advance()
     finally:
         progress.finish()
-    return _report(detections, index, before, tracklets, tuple(candidates[int(i)] for i in order), subject_at_m)
+    return _report(detections, index[0], before[0], tracklets, tuple(candidates[int(i)] for i in order), subject_at_m)
 
 
 def body_keypoints(keypoint_set: KeypointSet) -> np.ndarray:

@@ -74,7 +74,8 @@ def link(xy_px: np.ndarray, time_s: np.ndarray, size_px: np.ndarray) -> Tracklet
 
 def distance(a_px: np.ndarray, b_px: np.ndarray, size_px: np.ndarray) -> np.ndarray:
     """Return the mean capped keypoint distance [...] of detections [... keypoint 2], in person sizes; NaN for too few."""
-    d = np.linalg.norm(a_px - b_px, axis=-1) / size_px[..., None]
+    size = np.where(size_px > 0, size_px, np.nan)
+    d = np.linalg.norm(a_px - b_px, axis=-1) / size[..., None]
     seen = np.isfinite(d)
     n = seen.sum(-1)
     total = np.where(seen, np.minimum(d, CAP), 0.0).sum(-1)
