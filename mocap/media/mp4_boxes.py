@@ -8,9 +8,9 @@ from pathlib import Path
 _FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
-def top_level_boxes(file: Path) -> list[str]:
-    """Return the types of the outermost boxes in file order, as far as their headers can be followed."""
-    kinds: list[str] = []
+def top_level_boxes(file: Path) -> list[tuple[str, bool]]:
+    """Return the outermost boxes in file order: type, and whether the box is whole."""
+    boxes: list[tuple[str, bool]] = []
     n_bytes = file.stat().st_size
     with file.open("rb") as stream:
         at = 0
@@ -20,16 +20,16 @@ def top_level_boxes(file: Path) -> list[str]:
             if size == 1:
                 large = stream.read(8)
                 size = struct.unpack(">Q", large)[0] if len(large) == 8 else 0
-            if not kinds and kind not in _FIRST_BOXES:
+            if not boxes and kind not in _FIRST_BOXES:
                 break
-            kinds.append(kind.decode("latin-1"))
+            boxes.append((kind.decode("latin-1"), at + size <= n_bytes))
             if size < 8:  # 0: the box reaches to the end of the file
                 break
             at += size
-    return kinds
+    return boxes
 
 
 def is_cut_mp4(file: Path) -> bool:
-    """Return whether this is an MP4 whose index is missing: the recording or the copy stopped before its end."""
-    kinds = top_level_boxes(file)
-    return bool(kinds) and kinds[0] in {"ftyp", "mdat", "wide", "free"} and "moov" not in kinds
+    """Return whether this is an MP4 without a whole index: the recording or the copy stopped before its end."""
+    boxes = top_level_boxes(file)
+    return bool(boxes) and ("moov", True) not in boxes

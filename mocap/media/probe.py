@@ -28,6 +28,9 @@ STANDARD_RATES = tuple(Fraction(n * 1000, d) for n in (24, 30, 48, 60, 120, 240)
 JITTER_SHARE = 0.1
 """A frame interval that differs by more than this share of the median makes the rate variable."""
 
+_REORDERED = 16
+"""Frames over which an encoder may change the order (H.264, table A-1: at most 16 pictures are kept)."""
+
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
@@ -143,12 +146,7 @@ def open_video(file: Path) -> InputContainer:
         container = av.open(str(file))
     except (FFmpegError, OSError) as error:
         if is_cut_mp4(file):
-            raise InputError(
-                "video-no-index",
-                f"{file}: the recording was cut off before its index was written ('moov' box missing), so no frame of "
-                "it can be located.",
-                "Copy the file from the camera again, or repair it with a tool such as untrunc, then run again.",
-            ) from error
+            raise _no_index(file) from error
         raise _not_a_video(file, str(error)) from error
     name = container.format.name
     if name == "tty" or name.startswith("image2") or name.endswith("_pipe"):
@@ -180,6 +178,15 @@ def _check_file(file: Path) -> None:
         )
 
 
+def _no_index(file: Path) -> InputError:
+    return InputError(
+        "video-no-index",
+        f"{file}: the recording was cut off before its index was written or copied ('moov' box missing or cut), so no "
+        "frame of it can be located.",
+        "Copy the file from the camera again, or repair it with a tool such as untrunc, then run again.",
+    )
+
+
 def _not_a_video(file: Path, why: str) -> InputError:
     return InputError(
         "not-a-video",
@@ -206,21 +213,23 @@ def _timestamps(
             pts.append(packet.pts)
     except FFmpegError:
         broken += 1
+    if not pts and is_cut_mp4(file):
+        raise _no_index(file)
     if not pts:
         raise InputError(
             "video-no-frames",
             f"{file}: the file has a picture track but not one frame can be read from it.",
             "Record again, or copy the file from the camera again.",
         )
-    declared = int(stream.frames or 0)
-    if broken or declared > len(pts):
-        n = max(declared, len(pts) + broken)
+    n_declared = max(int(stream.frames or 0), len(pts) + broken)
+    if n_declared > len(pts):
+        pts = _without_ragged_end(pts)
         found.append(
             Diagnostic(
                 "video-truncated",
                 Severity.WARNING,
-                f"{file.name}: the file is cut short: {len(pts)} of {n} frames can be read; the others are left out.",
-                {"readable": len(pts), "declared": n},
+                f"{file.name}: the file is cut short: {len(pts)} of {n_declared} frames can be used.",
+                {"readable": len(pts), "declared": n_declared},
             )
         )
     known = [p for p in pts if p is not None]
@@ -237,6 +246,17 @@ def _timestamps(
         )
     )
     return np.arange(len(pts), dtype=np.int64), 1 / rate
+
+
+def _without_ragged_end(pts: list[int | None]) -> list[int | None]:
+    """Return timestamps without what follows a gap at the end: frames are stored out of order, so a cut tears holes."""
+    known = np.sort(np.array([p for p in pts if p is not None], np.int64))
+    if len(known) != len(pts) or len(known) < 3:
+        return pts
+    steps = np.diff(known)
+    gaps = np.flatnonzero(steps > 1.5 * np.median(steps))
+    gaps = gaps[gaps > len(steps) - _REORDERED]
+    return [int(p) for p in known[: gaps[0] + 1]] if len(gaps) else pts
 
 
 def _first_frame(file: Path) -> VideoFrame:

@@ -7,8 +7,12 @@ man balancing (triangulated consistency): median 6.4 px, p90 15.7 px, with crops
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -130,8 +134,9 @@ class _Runner:
     def __init__(self, weights: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(str(weights), num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _without_greeting():
+            self._interpreter = Interpreter(str(weights), num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = {d["name"]: d["index"] for d in self._interpreter.get_output_details()}
 
@@ -139,6 +144,30 @@ class _Runner:
         self._interpreter.set_tensor(self._input, pixels[None])
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+
+
+_GREETED = threading.Event()
+_GREETING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keep the runtime's one line of greeting, which no setting turns off, from breaking into the user's screen."""
+    with _GREETING:
+        if _GREETED.is_set():
+            yield
+            return
+        _GREETED.set()
+        sys.stderr.flush()
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def _mapped(points: np.ndarray, window: np.ndarray) -> np.ndarray:
