@@ -61,7 +61,7 @@ class Observations:
         )
 
     def at_own_times(self, points: np.ndarray) -> np.ndarray:
-        """Return points [frame keypoint 3] of the master timeline at each camera's own times [camera frame keypoint 3]."""
+        """Return master-timeline points [frame keypoint 3] at each camera's own times [camera frame keypoint 3]."""
         return np.stack([sample_cubic(points, f) for f in self.frame])
 
     def nearest_frame(self, n_frames: int) -> np.ndarray:

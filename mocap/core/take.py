@@ -1,4 +1,4 @@
-"""The result of solving one subject of a take: what exporters, reports and the Blender scene are made of."""
+"""Results for one subject of a take: what exporters, reports and Blender scenes are made of."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.keypoints import Keypoints2D, Points3D
 from mocap.core.skeleton import Motion
+from mocap.core.timeline import Timeline
+
+
+@dataclass(frozen=True, eq=False)
+class PointsResult:
+    """Reconstructed points of one subject with what the solve needs to know about their evidence."""
+
+    points: Points3D
+    timeline: Timeline
+    inlier_probability: np.ndarray
+    """[camera frame keypoint] float32, of the detections' frames; NaN where nothing was detected."""
+    sigma_px: np.ndarray
+    """[camera frame keypoint] float32 noise of each detection, 1 sd per axis; NaN where nothing was detected."""
+    rejected: dict[str, int]
+    """Observations left out, by reason."""
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.inlier_probability)
+        if self.points.xyz_m.shape[0] != self.timeline.n_frames:
+            raise ValueError("points must lie on the timeline, one per frame")
+        for name in ("inlier_probability", "sigma_px"):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.float32, shape, name))
 
 
 @dataclass(frozen=True, eq=False)

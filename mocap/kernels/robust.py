@@ -18,7 +18,7 @@ def geman_mcclure(squared: np.ndarray, scale_squared: float) -> np.ndarray:
 
 
 def rayleigh_scale(lengths: np.ndarray, n_iterations: int = 5, cut: float = 3.5) -> float:
-    """Return the standard deviation per axis of 2D residuals of these lengths [n], ignoring gross outliers; NaN if empty.
+    """Return the standard deviation per axis of 2D residuals of lengths [n], without gross outliers; NaN if empty.
 
     The median, repeated over the residuals within `cut` standard deviations.
     """

@@ -10,7 +10,7 @@ from mocap.kernels.robust import rayleigh_scale
 from mocap.kernels.triangulation import triangulate_dlt
 
 MAX_PAIRS = 12
-"""Two-view hypotheses per point: bounds the cost to linear in cameras; 12 pairs of 90 % good views are never all bad."""
+"""Two-view hypotheses per point: keeps the cost linear in cameras; 12 pairs of 90 % good views are never all bad."""
 TRUNCATION = 3.0
 """Residuals beyond this many standard deviations cost the same: a gross error is a gross error."""
 

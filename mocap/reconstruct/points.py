@@ -7,16 +7,14 @@ and after decides. The noise of an observation follows from its score by a map m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D, Points3D, Source
 from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
+from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
 from mocap.kernels.reprojection import normal_equations, residuals_px
 from mocap.kernels.robust import fit_sigma_of_score, geman_mcclure, rayleigh_scale
@@ -38,27 +36,6 @@ MAX_GAP_S = 0.5
 MIN_SIGMA_PX = 0.5
 MIN_FRAMES = 3
 """Second differences need three frames."""
-
-
-@dataclass(frozen=True, eq=False)
-class PointsResult:
-    """Reconstructed points with what the solve needs to know about their evidence."""
-
-    points: Points3D
-    timeline: Timeline
-    inlier_probability: np.ndarray
-    """[camera frame keypoint] float32, of the detections' frames; NaN where nothing was detected."""
-    sigma_px: np.ndarray
-    """[camera frame keypoint] noise of each detection, 1 sd per axis; NaN where nothing was detected."""
-    rejected: dict[str, int]
-    """Observations left out, by reason."""
-
-    def __post_init__(self) -> None:
-        shape = self.inlier_probability.shape
-        object.__setattr__(
-            self, "inlier_probability", frozen(self.inlier_probability, np.float32, shape, "inlier_probability")
-        )
-        object.__setattr__(self, "sigma_px", frozen(self.sigma_px, np.float32, shape, "sigma_px"))
 
 
 def reconstruct_points(
@@ -187,7 +164,7 @@ class _Trajectories:
         self.sigma_px = np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
 
     def _measure_acceleration(self) -> None:
-        """Set each keypoint's acceleration level from its own motion: half the take's level, half that of half a second.
+        """Set each keypoint's acceleration level from its motion: half the take's level, half that of half a second.
 
         So a strike is not flattened by the calm around it, and standing still stays still.
         """

@@ -1,0 +1,132 @@
+"""The studio's body: joints, degrees of freedom, and where landmarks sit, for a person of 1.75 m in T-pose.
+
+World axes of the bind pose: x forward, y left, z up; all bind rotations are identity. Proportions: segment lengths as
+fractions of body height from R. Drillis and R. Contini, "Body segment parameters", 1966 (as tabulated in D. Winter,
+Biomechanics and Motor Control of Human Movement, figure 4.1); head and foot landmarks from the same figure.
+Ranges of motion: American Academy of Orthopaedic Surgeons, Joint Motion: Method of Measuring and Recording, 1965.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+REFERENCE_HEIGHT_M = 1.75
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint: its place in the parent's frame, and the axes it turns about in its own frame."""
+
+    name: str
+    parent: str
+    offset_m: tuple[float, float, float]
+    axes: tuple[tuple[float, float, float], ...]
+    """Three axes: a ball joint. Two: swing without twist. One: a hinge. None: rigid."""
+    prior_deg: float
+    """Standard deviation of the pull towards the bind pose, for what nothing measures."""
+    length_name: str = ""
+    """Segment whose estimated length scales `offset_m`; left and right share one. Empty: scales with the body."""
+    limits_deg: tuple[float, float] | None = None
+    """Range of a hinge."""
+
+
+X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+BALL = (X, Y, Z)
+
+
+def _side(left: bool) -> list[Joint]:
+    """Return the arm and leg joints of one side; the body is symmetric in y."""
+    s, name = (1.0, "Left") if left else (-1.0, "Right")
+    return [
+        Joint(f"{name}Shoulder", "Spine2", (0.0, 0.03 * s, 0.13), (X, Z), 12.0),
+        Joint(f"{name}Arm", f"{name}Shoulder", (0.0, 0.15 * s, 0.0), BALL, 90.0, "clavicle"),
+        Joint(
+            f"{name}ForeArm", f"{name}Arm", (0.0, 0.29 * s, 0.0), ((0.0, 0.0, -s),), 90.0, "upper_arm", (-5.0, 155.0)
+        ),
+        Joint(f"{name}Hand", f"{name}ForeArm", (0.0, 0.255 * s, 0.0), (), 25.0, "forearm"),
+        Joint(f"{name}UpLeg", "Hips", (0.0, 0.09 * s, 0.0), BALL, 90.0, "pelvis"),
+        Joint(f"{name}Leg", f"{name}UpLeg", (0.0, 0.0, -0.43), (Y,), 90.0, "thigh", (-8.0, 160.0)),
+        Joint(f"{name}Foot", f"{name}Leg", (0.0, 0.0, -0.43), BALL, 20.0, "shank"),
+        Joint(f"{name}ToeBase", f"{name}Foot", (0.13, 0.0, -0.065), (Y,), 15.0, "", (-60.0, 40.0)),
+    ]
+
+
+def _arm_and_leg(left: bool) -> tuple[list[Joint], list[Joint]]:
+    joints = _side(left)
+    return joints[:4], joints[4:]
+
+
+def _joints() -> tuple[Joint, ...]:
+    (left_arm, left_leg), (right_arm, right_leg) = _arm_and_leg(True), _arm_and_leg(False)
+    return (
+        Joint("Hips", "", (0.0, 0.0, 0.93), BALL, 1e3),
+        Joint("Spine", "Hips", (0.0, 0.0, 0.10), BALL, 20.0, "spine"),
+        Joint("Spine1", "Spine", (0.0, 0.0, 0.12), BALL, 15.0, "spine"),
+        Joint("Spine2", "Spine1", (0.0, 0.0, 0.12), BALL, 15.0, "spine"),
+        Joint("Neck", "Spine2", (0.0, 0.0, 0.17), BALL, 25.0, "spine"),
+        Joint("Head", "Neck", (0.01, 0.0, 0.10), BALL, 25.0),
+        *left_arm,
+        *right_arm,
+        *left_leg,
+        *right_leg,
+    )
+
+
+JOINTS: tuple[Joint, ...] = _joints()
+
+LEAF_TIPS_M = {
+    "Head": (0.0, 0.0, 0.20),
+    "LeftHand": (0.0, 0.18, 0.0),
+    "RightHand": (0.0, -0.18, 0.0),
+    "LeftToeBase": (0.07, 0.0, 0.0),
+    "RightToeBase": (0.07, 0.0, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """Where a canonical landmark sits on the body."""
+
+    joint: str
+    offset_m: tuple[float, float, float]
+    is_free: bool
+    """Whether the offset is estimated per performer; else the landmark is the joint's own centre."""
+
+
+def _landmarks() -> dict[str, Landmark]:
+    table = {
+        "Hip": Landmark("Hips", (0.0, 0.0, 0.0), False),
+        "Neck": Landmark("Spine2", (0.0, 0.0, 0.17), True),
+        "Head": Landmark("Head", (0.01, 0.0, 0.20), True),
+        "Nose": Landmark("Head", (0.11, 0.0, 0.06), True),
+    }
+    for side, s in (("Left", 1.0), ("Right", -1.0)):
+        k = side[0]
+        for landmark, joint in (("Shoulder", "Arm"), ("Elbow", "ForeArm"), ("Wrist", "Hand")):
+            table[k + landmark] = Landmark(side + joint, (0.0, 0.0, 0.0), False)
+        for landmark, joint in (("Hip", "UpLeg"), ("Knee", "Leg"), ("Ankle", "Foot")):
+            table[k + landmark] = Landmark(side + joint, (0.0, 0.0, 0.0), False)
+        table[k + "Eye"] = Landmark("Head", (0.09, 0.032 * s, 0.095), True)
+        table[k + "Ear"] = Landmark("Head", (0.01, 0.075 * s, 0.07), True)
+        table[k + "BigToe"] = Landmark(side + "ToeBase", (0.06, -0.02 * s, 0.0), True)
+        table[k + "SmallToe"] = Landmark(side + "ToeBase", (0.02, 0.045 * s, 0.0), True)
+        table[k + "Heel"] = Landmark(side + "Foot", (-0.05, 0.0, -0.06), True)
+        table[k + "Thumb"] = Landmark(side + "Hand", (0.035, 0.07 * s, -0.01), True)
+        table[k + "Index"] = Landmark(side + "Hand", (0.03, 0.09 * s, 0.0), True)
+        table[k + "Pinky"] = Landmark(side + "Hand", (-0.03, 0.08 * s, 0.0), True)
+    return table
+
+
+LANDMARKS = _landmarks()
+HAND_LANDMARKS = ("Thumb", "Index", "Pinky")
+LENGTHS: tuple[str, ...] = tuple(dict.fromkeys(j.length_name for j in JOINTS if j.length_name))
+"""Estimated segment lengths, as factors of the reference body; left and right are one."""
+LENGTH_SD = 0.15
+"""Prior standard deviation of a segment's factor about the body's overall scale."""
+LANDMARK_SD_M = 0.03
+"""Prior standard deviation of a free landmark offset."""
+JOINT_NAMES = tuple(j.name for j in JOINTS)
+PARENTS = tuple(JOINT_NAMES.index(j.parent) if j.parent else -1 for j in JOINTS)
+OFFSETS_M = np.array([j.offset_m for j in JOINTS])

@@ -1,0 +1,229 @@
+"""The body's pose over time, its degrees of freedom, and a first pose read off the points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.kernels.kinematics import forward_kinematics
+from mocap.kernels.rotations import (
+    matrix_to_quat,
+    quat_conjugate,
+    quat_exp,
+    quat_log,
+    quat_multiply,
+    quat_rotate,
+    quat_to_matrix,
+    rotation_between,
+)
+from mocap.solve.body import BALL, HAND_LANDMARKS, JOINT_NAMES, JOINTS, PARENTS
+
+
+@dataclass(frozen=True, eq=False)
+class Freedom:
+    """The degrees of freedom in use: rows of (joint, axis), after the root's three translations."""
+
+    joint: np.ndarray
+    """[dof] index of the joint that turns."""
+    axis: np.ndarray
+    """[dof 3] unit axis in the joint's frame."""
+    prior_rad: np.ndarray
+    """[dof] standard deviation of the pull towards the bind pose."""
+
+    @property
+    def is_hinge(self) -> np.ndarray:
+        """[dof] whether the joint has this one axis only."""
+        return np.bincount(self.joint, minlength=len(JOINTS))[self.joint] == 1
+
+
+def freedom(landmark_names: tuple[str, ...]) -> Freedom:
+    """Return the degrees that the landmarks can drive: hands turn only where hand points are detected."""
+    rows: list[tuple[int, tuple[float, float, float], float]] = []
+    for j, joint in enumerate(JOINTS):
+        has_hand = any(joint.name[0] + h in landmark_names for h in HAND_LANDMARKS)
+        axes = BALL if joint.name.endswith("Hand") and has_hand else joint.axes
+        rows += [(j, axis, np.radians(joint.prior_deg)) for axis in axes]
+    return Freedom(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
+
+
+@dataclass(eq=False)
+class Pose:
+    """Root translation and local rotations of every frame; local bind rotations are identity."""
+
+    root_m: np.ndarray
+    """[frame 3]"""
+    local_wxyz: np.ndarray
+    """[frame joint 4]"""
+
+    def world(self, offset_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return world rotations [frame joint 3 3] and joint positions [frame joint 3]."""
+        return forward_kinematics(PARENTS, offset_m, self.root_m, self.local_wxyz)
+
+    def moved(self, step: np.ndarray, dof: Freedom) -> Pose:
+        """Return the pose after a step [frame 3+dof] of root translation and joint angles."""
+        rotvec = np.zeros((len(self.root_m), len(JOINTS), 3))
+        for d, (j, axis) in enumerate(zip(dof.joint, dof.axis, strict=True)):
+            rotvec[:, j] += step[:, 3 + d, None] * axis
+        local = quat_multiply(self.local_wxyz, quat_exp(rotvec))
+        return Pose(self.root_m + step[:, :3], without_twist(local, dof))
+
+    def angles(self, dof: Freedom) -> np.ndarray:
+        """[frame dof] component of each joint's rotation vector along each of its axes, radians; hinges unwrapped."""
+        return (quat_log(self.local_wxyz[:, dof.joint]) * dof.axis).sum(-1)
+
+    def accelerations(self, dof: Freedom) -> np.ndarray:
+        """[frame-2 3+dof] second differences: root translation (m), joint rotations in their own frames (rad)."""
+        relative = quat_multiply(quat_conjugate(self.local_wxyz[:-1]), self.local_wxyz[1:])
+        turn = (quat_log(relative)[:, dof.joint] * dof.axis).sum(-1)
+        return np.concatenate([np.diff(self.root_m, 2, axis=0), np.diff(turn, axis=0)], axis=1)
+
+    def frames(self, index: np.ndarray | slice) -> Pose:
+        """Return some frames."""
+        return Pose(self.root_m[index], self.local_wxyz[index])
+
+
+def bind_pose(n_frames: int) -> Pose:
+    """Return the T-pose with the root at the world's origin."""
+    identity = np.tile([1.0, 0.0, 0.0, 0.0], (n_frames, len(JOINTS), 1))
+    return Pose(np.zeros((n_frames, 3)), identity)
+
+
+def without_twist(local_wxyz: np.ndarray, dof: Freedom) -> np.ndarray:
+    """Return unit local rotations without what joints cannot do: off-axis parts of hinges, twist of swing joints."""
+    out = local_wxyz / np.linalg.norm(local_wxyz, axis=-1, keepdims=True)
+    for j in np.unique(dof.joint):
+        axes = dof.axis[dof.joint == j]
+        if len(axes) < 3:
+            q = out[:, j].copy()
+            q[:, 1:] = (q[:, 1:] @ axes.T) @ axes
+            out[:, j] = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return out
+
+
+def frame_from_axes(primary: np.ndarray, primary_axis: int, secondary: np.ndarray, secondary_axis: int) -> np.ndarray:
+    """Return rotations [... 3 3] whose column `primary_axis` is along `primary` and `secondary_axis` as near as can be.
+
+    Both [... 3]; the axes are 0, 1, 2 for x, y, z. Degenerate or NaN input gives NaN.
+    """
+    a = _unit(primary)
+    third_axis = 3 - primary_axis - secondary_axis
+    sign = 1.0 if (secondary_axis - primary_axis) % 3 == 1 else -1.0
+    c = sign * _unit(np.cross(a, secondary))
+    b = sign * np.cross(c, a)
+    out = np.empty((*a.shape, 3))
+    out[..., primary_axis], out[..., secondary_axis], out[..., third_axis] = a, b, c
+    return out
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    norm = np.linalg.norm(v, axis=-1, keepdims=True)
+    return v / np.where(norm > 1e-9, norm, np.nan)
+
+
+def first_pose(landmarks: dict[str, np.ndarray]) -> Pose:
+    """Return a pose read off landmark positions {name: [frame 3]}, complete and finite.
+
+    Each limb's plane gives the roll of its upper segment; where the limb is nearly straight the plane is carried from
+    neighbouring frames. Joints that nothing measures stay at their bind rotation relative to the parent. Raises
+    ValueError when hips and shoulders are not both among the landmarks.
+    """
+    missing = [n for n in ("LHip", "RHip", "LShoulder", "RShoulder") if n not in landmarks]
+    if missing:
+        raise ValueError(f"landmarks {missing} are needed to place the body")
+    hip = (landmarks["LHip"] + landmarks["RHip"]) / 2
+    shoulder = (landmarks["LShoulder"] + landmarks["RShoulder"]) / 2
+    world: dict[str, np.ndarray] = {}
+    up = shoulder - hip
+    world["Hips"] = frame_from_axes(up, 2, landmarks["LHip"] - landmarks["RHip"], 1)
+    chest = frame_from_axes(up, 2, landmarks["LShoulder"] - landmarks["RShoulder"], 1)
+    bend = quat_log(matrix_to_quat(world["Hips"].transpose(0, 2, 1) @ chest))
+    for n, name in enumerate(("Spine", "Spine1", "Spine2")):
+        world[name] = world["Hips"] @ quat_to_matrix(quat_exp(bend * (n + 1) / 3))
+    head = _head(landmarks, chest)
+    nod = quat_log(matrix_to_quat(chest.transpose(0, 2, 1) @ head))
+    world["Neck"], world["Head"] = chest @ quat_to_matrix(quat_exp(nod / 2)), head
+    for side in ("Left", "Right"):
+        world[f"{side}Shoulder"] = chest
+        world |= _arm(landmarks, side, chest) | _leg(landmarks, side, world["Hips"])
+    return _pose_of_world(hip, world)
+
+
+def _head(landmarks: dict[str, np.ndarray], chest: np.ndarray) -> np.ndarray:
+    """Return the head's rotation from ears (or eyes) and nose; the chest's where they are not detected."""
+    pair = next((p for p in ("Ear", "Eye") if f"L{p}" in landmarks and f"R{p}" in landmarks), None)
+    if pair is None or "Nose" not in landmarks:
+        return chest
+    left, right = landmarks[f"L{pair}"], landmarks[f"R{pair}"]
+    forward = landmarks["Nose"] - (left + right) / 2
+    # the nose lies below the line of ears and eyes: tilt back by the reference head's angle, 25 degrees from the ears
+    head = frame_from_axes(left - right, 1, forward, 0)
+    return head if pair == "Eye" else head @ quat_to_matrix(quat_exp(np.array([0.0, np.radians(-6.0), 0.0])))
+
+
+STRAIGHT = np.sin(np.radians(15.0))
+"""Below this bend the plane of a limb is mostly noise."""
+
+
+def _bend_axis(upper: np.ndarray, lower: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+    """Return the axis [frame 3] about which `upper` turns into `lower`.
+
+    Where the limb is nearly straight the anatomical `fallback` decides, and time smooths the change between the two:
+    elbows and knees do not bend backwards, so a small bend against the fallback is noise.
+    """
+    fallback = _unit(fallback)
+    axis = np.cross(_unit(upper), _unit(lower))
+    backwards = ((axis * fallback).sum(-1) < 0) & (np.linalg.norm(axis, axis=-1) < STRAIGHT)
+    axis = np.where(backwards[:, None], 0.0, axis) + 0.5 * STRAIGHT * fallback
+    kernel = np.hanning(9)[1:-1] / np.hanning(9).sum()
+    padded = np.pad(axis, ((3, 3), (0, 0)), mode="edge")
+    return np.stack([np.convolve(padded[:, i], kernel, mode="valid") for i in range(3)], axis=1)
+
+
+def _arm(landmarks: dict[str, np.ndarray], side: str, chest: np.ndarray) -> dict[str, np.ndarray]:
+    s = 1.0 if side == "Left" else -1.0
+    names = [side[0] + n for n in ("Shoulder", "Elbow", "Wrist")]
+    if any(n not in landmarks for n in names):
+        return {f"{side}{j}": chest for j in ("Arm", "ForeArm", "Hand")}
+    shoulder, elbow, wrist = (landmarks[n] for n in names)
+    # flexion turns about -z on the left, +z on the right (body.JOINTS); a straight arm keeps the roll of the T-pose
+    swing = rotation_between(s * chest[..., 1], elbow - shoulder)
+    z = -s * _bend_axis(elbow - shoulder, wrist - elbow, quat_rotate(swing, -s * chest[..., 2]))
+    upper = frame_from_axes(s * (elbow - shoulder), 1, z, 2)
+    lower = frame_from_axes(s * (wrist - elbow), 1, z, 2)
+    return {f"{side}Arm": upper, f"{side}ForeArm": lower, f"{side}Hand": lower}
+
+
+def _leg(landmarks: dict[str, np.ndarray], side: str, pelvis: np.ndarray) -> dict[str, np.ndarray]:
+    names = [side[0] + n for n in ("Hip", "Knee", "Ankle")]
+    if any(n not in landmarks for n in names):
+        return {f"{side}{j}": pelvis for j in ("UpLeg", "Leg", "Foot", "ToeBase")}
+    hip, knee, ankle = (landmarks[n] for n in names)
+    toe, heel = landmarks.get(side[0] + "BigToe"), landmarks.get(side[0] + "Heel")
+    # a straight leg turns with its toes, or with the pelvis where there are none
+    sideways = pelvis[..., 1] if toe is None else np.cross(knee - ankle, toe - (ankle if heel is None else heel))
+    axis = _bend_axis(knee - hip, ankle - knee, sideways)
+    upper = frame_from_axes(hip - knee, 2, axis, 1)
+    lower = frame_from_axes(knee - ankle, 2, axis, 1)
+    foot = lower
+    if toe is not None:
+        pitch = 0.0 if heel is not None else np.radians(-20.0)
+        forward = toe - (heel if heel is not None else ankle)
+        foot = frame_from_axes(forward, 0, lower[..., 1], 1) @ quat_to_matrix(quat_exp(np.array([0.0, pitch, 0.0])))
+    return {f"{side}UpLeg": upper, f"{side}Leg": lower, f"{side}Foot": foot, f"{side}ToeBase": foot}
+
+
+def _pose_of_world(root_m: np.ndarray, world: dict[str, np.ndarray]) -> Pose:
+    """Return local rotations of world rotations; frames with NaN take the nearest finite frame's."""
+    R = np.stack([world[n] for n in JOINT_NAMES], axis=1)
+    finite = np.isfinite(R).all((1, 2, 3)) & np.isfinite(root_m).all(-1)
+    if not finite.any():
+        raise ValueError("no frame shows hips and shoulders together")
+    at = np.flatnonzero(finite)
+    nearest = at[np.rint(np.interp(np.arange(len(R)), at, np.arange(len(at)))).astype(int)]
+    R, root_m = R[nearest], root_m[nearest]
+    local = R.copy()
+    for j, p in enumerate(PARENTS):
+        if p >= 0:
+            local[:, j] = R[:, p].transpose(0, 2, 1) @ R[:, j]
+    return Pose(root_m, matrix_to_quat(local))

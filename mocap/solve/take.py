@@ -1,0 +1,247 @@
+"""The solve of a take: one skeleton of constant bone lengths, its joint angles over time, and what follows from them.
+
+Order: shape and pose on some frames, pose of every frame on its own, then all frames together on the cameras' own
+observations with smooth joint angles. The performer's points only start the solve; the images decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D, KeypointSet, Points3D, Source
+from mocap.core.observations import Observations, observe
+from mocap.core.progress import NoProgress, Progress
+from mocap.core.skeleton import Motion, Skeleton
+from mocap.core.take import PointsResult, SolvedTake
+from mocap.core.timeline import Timeline
+from mocap.kernels.rotations import quat_continuous
+from mocap.kernels.trajectories import fill_gaps_linearly
+from mocap.solve.attach import attach_points
+from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, PARENTS
+from mocap.solve.contacts import CONTACT_JOINTS, detect_contacts
+from mocap.solve.fit import (
+    SHAPE_FRAMES,
+    acceleration_level,
+    body_points,
+    fit_pose,
+    fit_shape,
+    fit_take,
+    to_cameras,
+    to_points,
+)
+from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
+from mocap.solve.shape import Shape, reference_shape
+
+MIN_KNOWN_SHARE = 0.05
+"""A landmark that is known in fewer frames than this does not take part; it follows from the body."""
+WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
+UNMEASURED_SIGMA_M = 0.05
+"""Uncertainty of a landmark that was never measured: its place on the reference body."""
+GAP_ACCELERATION_M_S2 = 10.0
+"""How fast uncertainty grows in gaps: half this times the squared time to the nearest measurement."""
+MAX_SIGMA_M = 1.0
+SCALE_SEGMENTS = tuple(
+    (side + a, side + b)
+    for side in "LR"
+    for a, b in (("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Shoulder", "Hip"))
+)
+
+
+def solve_take(
+    detections: Keypoints2D,
+    rig: CameraRig,
+    reconstructed: PointsResult,
+    subject: str = "subject_0",
+    progress: Progress | None = None,
+) -> SolvedTake:
+    """Return the solved take of one performer.
+
+    detections hold one person, the one that was reconstructed. Cost is linear in frames and nearly independent of
+    cameras; memory is bounded by windows. Raises InputError when hips and shoulders are never seen by two cameras.
+    """
+    progress = progress or NoProgress()
+    points, timeline = reconstructed.points, reconstructed.timeline
+    names, index = _landmarks_in(points)
+    known = points.xyz_m[:, index]
+    dof = freedom(names)
+    starts = range(0, timeline.n_frames, WINDOW_FRAMES)
+    progress.start("Solving the skeleton", 2 + len(starts))
+    pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
+    sigma_m = points.sigma_m[:, index]
+    shape = _fit_performer(pose, known, sigma_m, names, dof)
+    progress.advance()
+    pose = fit_pose(pose, shape, names, dof, to_points(known, sigma_m))
+    progress.advance()
+    observations = _of_landmarks(observe(detections, rig, timeline), index)
+    sigma_px = reconstructed.sigma_px[:, :, index]
+    pose = _fit_windows(pose, shape, names, dof, observations, sigma_px, timeline, progress)
+    progress.finish()
+    motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.local_wxyz))
+    keypoints = _solved_keypoints(points, pose, shape, names, index)
+    contact = _contacts(pose, shape, float(timeline.fps))
+    return SolvedTake(
+        subject=subject,
+        rig=rig,
+        detections=detections,
+        points=points,
+        keypoints=keypoints,
+        motion=motion,
+        inlier_probability=reconstructed.inlier_probability,
+        contact_names=CONTACT_JOINTS,
+        contact=contact,
+        rejected=reconstructed.rejected,
+        diagnostics=tuple(_findings(points, names, detections.keypoint_set)),
+    )
+
+
+def skeleton_of(shape: Shape) -> Skeleton:
+    """Return the studio rig with a performer's proportions, in T-pose with its soles at about z = 0."""
+    offsets = shape.offsets_m()
+    legs = [JOINT_NAMES.index(n) for n in ("LeftLeg", "LeftFoot", "LeftToeBase")]
+    offsets[0] = [0.0, 0.0, -offsets[legs, 2].sum()]
+    tips = np.full(offsets.shape, np.nan)
+    for name, tip in LEAF_TIPS_M.items():
+        tips[JOINT_NAMES.index(name)] = np.array(tip) * shape.scale
+    identity = np.tile([1.0, 0.0, 0.0, 0.0], (len(JOINT_NAMES), 1))
+    return Skeleton("studio", JOINT_NAMES, PARENTS, offsets, identity, tips)
+
+
+def _landmarks_in(points: Points3D) -> tuple[tuple[str, ...], list[int]]:
+    """Return the landmarks that take part in the solve and their keypoint indices."""
+    share = np.isfinite(points.xyz_m).all(-1).mean(0) if len(points.xyz_m) else np.zeros(len(points.keypoint_set))
+    landmarks = points.keypoint_set.landmarks
+    index = [k for k, n in enumerate(landmarks) if n in LANDMARKS and share[k] > MIN_KNOWN_SHARE]
+    names = tuple(landmarks[k] for k in index)
+    missing = [n for n in ("LHip", "RHip", "LShoulder", "RShoulder") if n not in names]
+    if missing:
+        raise InputError(
+            "performer-not-seen",
+            f"the take cannot be solved: {', '.join(missing)} were never seen by two cameras at once "
+            f"(expected hips and shoulders in more than {MIN_KNOWN_SHARE:.0%} of the {len(points.xyz_m)} frames)",
+            "Check that the rig belongs to this footage, that the cameras are in sync and that two of them see the performer.",
+        )
+    return names, index
+
+
+def _of_landmarks(observations: Observations, index: list[int]) -> Observations:
+    return replace(
+        observations,
+        xy=observations.xy[:, :, index],
+        px_per_unit=observations.px_per_unit[:, :, index],
+        score=observations.score[:, :, index],
+    )
+
+
+def _fit_performer(pose: Pose, known_m: np.ndarray, sigma_m: np.ndarray, names: tuple[str, ...], dof: Freedom) -> Shape:
+    """Return the performer's shape from the frames in which most landmarks are known."""
+    complete = np.isfinite(known_m).all(-1).sum(1)
+    good = np.flatnonzero(complete >= np.quantile(complete, 0.5))
+    frames = good[np.unique(np.linspace(0, len(good) - 1, SHAPE_FRAMES).astype(int))]
+    start = reference_shape(_body_scale(known_m[frames], names))
+    data = to_points(known_m[frames], sigma_m[frames])
+    return fit_shape(pose.frames(frames), start, names, dof, data)[1]
+
+
+def _body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
+    """Return the performer's size against the reference body: the median over segments of their median lengths."""
+    rest = dict(zip(names, body_points(bind_pose(1), reference_shape(1.0), names)[2][0], strict=True))
+    ratios = []
+    for a, b in SCALE_SEGMENTS:
+        if a in rest and b in rest:
+            length = np.linalg.norm(known_m[:, names.index(a)] - known_m[:, names.index(b)], axis=-1)
+            ratios.append(np.nanmedian(length) / np.linalg.norm(rest[a] - rest[b]))
+    return float(np.median(ratios)) if ratios else 1.0
+
+
+def _fit_windows(
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    observations: Observations,
+    sigma_px: np.ndarray,
+    timeline: Timeline,
+    progress: Progress,
+) -> Pose:
+    """Return the pose fitted to all cameras, window by window; a cut 60 frames away moves nothing."""
+    n_frames, fps = timeline.n_frames, float(timeline.fps)
+    root, local = pose.root_m.copy(), pose.local_wxyz.copy()
+    sigma_px = np.nan_to_num(sigma_px, nan=1.0)
+    for start in range(0, n_frames, WINDOW_FRAMES):
+        stop = min(start + WINDOW_FRAMES, n_frames)
+        low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
+        if high - low >= 3:
+            window, index = observations.window(low, high)
+            sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
+            part = pose.frames(slice(low, high))
+            level = acceleration_level(part, dof, fps)
+            part = fit_take(part, shape, names, dof, to_cameras(window, sigma, high - low), level)
+            keep = slice(start - low, stop - low)
+            root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
+        progress.advance()
+    return Pose(root, local)
+
+
+def _solved_keypoints(points: Points3D, pose: Pose, shape: Shape, names: tuple[str, ...], index: list[int]) -> Points3D:
+    """Return every keypoint of the set on the moving body: landmarks by the shape, others where they sit rigidly."""
+    keypoint_set = points.keypoint_set
+    xyz, source = points.xyz_m.copy(), points.source.copy()
+    sigma = _sigma_over_gaps(points)
+    on_body = [k for k, n in enumerate(keypoint_set.landmarks) if n in LANDMARKS]
+    R_world, joints, landmarks = body_points(pose, shape, tuple(keypoint_set.landmarks[k] for k in on_body))
+    xyz[:, on_body] = landmarks
+    others = [k for k in range(len(keypoint_set)) if k not in on_body]
+    if others:
+        attached, is_rigid = attach_points(points.xyz_m[:, others], R_world, joints)
+        rigid = np.array(others)[is_rigid]
+        xyz[:, rigid] = attached[:, is_rigid]
+        on_body = [*on_body, *rigid.tolist()]
+    for k in on_body:
+        measured_at_all = k in index or keypoint_set.landmarks[k] not in LANDMARKS
+        gap = source[:, k] == Source.MISSING
+        source[gap, k] = Source.INTERPOLATED if measured_at_all else Source.SOLVED
+        if not measured_at_all:
+            source[:, k], sigma[:, k] = Source.SOLVED, UNMEASURED_SIGMA_M
+    return Points3D(keypoint_set, points.time_s, xyz, np.where(source == Source.MISSING, np.nan, sigma), source)
+
+
+def _sigma_over_gaps(points: Points3D) -> np.ndarray:
+    """Return sigma [frame keypoint] with gaps filled: it grows with the squared time to the nearest measurement."""
+    sigma = points.sigma_m.copy()
+    frames = np.arange(len(sigma))
+    step_s = float(np.median(np.diff(points.time_s))) if len(sigma) > 1 else 0.0
+    for k in range(sigma.shape[1]):
+        at = np.flatnonzero(np.isfinite(sigma[:, k]))
+        if len(at) == 0:
+            continue
+        nearest = at[np.rint(np.interp(frames, at, np.arange(len(at)))).astype(int)]
+        growth = 0.5 * GAP_ACCELERATION_M_S2 * ((frames - nearest) * step_s) ** 2
+        sigma[:, k] = np.minimum(np.hypot(sigma[nearest, k], growth), MAX_SIGMA_M)
+    return sigma
+
+
+def _contacts(pose: Pose, shape: Shape, fps: float) -> np.ndarray:
+    """Return [frame contact] for CONTACT_JOINTS: heels for the ankle joints, toes for the toe joints."""
+    _, _, feet = body_points(pose, shape, ("LHeel", "LBigToe", "RHeel", "RBigToe"))
+    speed = np.linalg.norm(np.gradient(feet, 1.0 / fps, axis=0), axis=-1) if len(feet) > 1 else np.zeros(feet.shape[:2])
+    return detect_contacts(feet[..., 2], speed, fps)
+
+
+def _findings(points: Points3D, names: tuple[str, ...], keypoint_set: KeypointSet) -> list[Diagnostic]:
+    """Say which landmarks of the set were never measured and so follow from the body alone."""
+    unmeasured = [n for n in keypoint_set.landmarks if n in LANDMARKS and n not in names]
+    if not unmeasured:
+        return []
+    return [
+        Diagnostic(
+            "landmarks-not-measured",
+            Severity.WARNING,
+            f"{', '.join(unmeasured)} were hardly ever seen by two cameras: their places follow from the body alone",
+            {"landmarks": unmeasured, "frames": len(points.xyz_m)},
+        )
+    ]
