@@ -36,13 +36,10 @@ def draw_figure(
     shown = [(e, s) for e, s in zip(figure.edges, figure.edge_sides, strict=True) if drawable[e[0]] and drawable[e[1]]]
     for (a, b), side in shown:
         cv2.line(image, xy[a], xy[b], SIDE_RGB[side], rim, cv2.LINE_AA, _SHIFT)
-    for (a, b), _ in shown:
-        colour = confidence_rgb(np.minimum(confidence[a], confidence[b]))
-        cv2.line(image, xy[a], xy[b], colour.tolist(), core, cv2.LINE_AA, _SHIFT)
-    radius = int(max(1.5, 0.75 * width_px) * 2**_SHIFT)
-    for k in np.flatnonzero(drawable & np.isin(np.arange(len(xy)), np.array(figure.edges))):
-        cv2.circle(image, xy[k], radius + 2**_SHIFT, SIDE_RGB[figure.node_sides[k]], -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(image, xy[k], radius, confidence_rgb(confidence[k]).tolist(), -1, cv2.LINE_AA, _SHIFT)
+    ends = np.array([edge for edge, _ in shown]).reshape(-1, 2)
+    colours = confidence_rgb(confidence[ends].min(-1)).tolist()
+    for ((a, b), _), colour in zip(shown, colours, strict=True):
+        cv2.line(image, xy[a], xy[b], colour, core, cv2.LINE_AA, _SHIFT)
 
 
 def draw_detections(image: NDArray[np.uint8], xy_px: np.ndarray, is_used: np.ndarray, radius_px: float) -> None:

@@ -26,7 +26,7 @@ from mocap.media.decode import frames
 from mocap.media.probe import VideoInfo, probe
 
 MAX_SIDE_PX = 1920
-"""Longest side of the tiled picture."""
+"""Longest side of the tiles together: four Full HD views come out at exactly half size, the fastest to shrink to."""
 _INK, _DIM, _PAPER = (245, 247, 250), (150, 158, 170), (18, 21, 27)
 _LEGEND_PX = 44
 
@@ -112,7 +112,7 @@ def _views(
     columns = int(np.ceil(np.sqrt(len(names))))
     rows = -(-len(names) // columns)
     width, height = np.max([info.size_px for info in infos.values()], axis=0)
-    shrink = min(1.0, MAX_SIDE_PX / (columns * width), (MAX_SIDE_PX - _LEGEND_PX) / (rows * height))
+    shrink = min(1.0, MAX_SIDE_PX / (columns * width), MAX_SIDE_PX / (rows * height))
     tile_px = (int(width * shrink) // 2 * 2, int(height * shrink) // 2 * 2)
     solved_px = reprojections(take, take.keypoints)
     trust = confidence(take.keypoints)
@@ -155,7 +155,10 @@ class _Player:
     _tile: np.ndarray | None = None
     _frames: Iterator[tuple[int, np.ndarray]] = field(init=False)
 
+    _empty: np.ndarray = field(init=False)
+
     def __post_init__(self) -> None:
+        self._empty = np.full((self.tile_px[1], self.tile_px[0], 3), _PAPER, np.uint8)
         self._frames = ((f.index, f.rgb) for f in frames(self.view.info.path, self.view.info))
 
     def tile(self, master_frame: int, time_s: float) -> np.ndarray:
@@ -175,17 +178,17 @@ class _Player:
             return self._blank("frame cannot be decoded")
         view = self.view
         picture = cv2.resize(footage, view.size_px, interpolation=cv2.INTER_AREA)
-        width_px = max(1.5, max(self.tile_px) / 320)
+        width_px = _bone_width_px(view.figure_px[index])
         draw_figure(picture, self.figure, view.figure_px[index], view.confidence[index], width_px)
         draw_detections(picture, view.detections_px[index], view.is_used[index], max(1.0, width_px * 0.5))
         if view.size_px == self.tile_px:
             return picture
-        tile = np.full((self.tile_px[1], self.tile_px[0], 3), _PAPER, np.uint8)
+        tile = self._empty.copy()
         tile[: view.size_px[1], : view.size_px[0]] = picture
         return tile
 
     def _blank(self, text: str) -> np.ndarray:
-        tile = np.full((self.tile_px[1], self.tile_px[0], 3), _PAPER, np.uint8)
+        tile = self._empty.copy()
         write_text(tile, text, 14, self.tile_px[1] / 2, 11, _DIM)
         return tile
 
@@ -195,7 +198,8 @@ def _pictures(take: SolvedTake, views: list[_View], tile_px: tuple[int, int], co
     figure = stick_figure(take.detections.keypoint_set)
     players = [_Player(view, figure, tile_px) for view in views]
     rows = -(-len(players) // columns)
-    legend = _legend(tile_px[0] * columns)
+    empty = np.full((rows * tile_px[1] + _LEGEND_PX, columns * tile_px[0], 3), _PAPER, np.uint8)
+    empty[-_LEGEND_PX:] = _legend(tile_px[0] * columns)
     times = take.motion.timeline.time_s
     with ThreadPoolExecutor(max_workers=len(players)) as pool:
 
@@ -206,12 +210,17 @@ def _pictures(take: SolvedTake, views: list[_View], tile_px: tuple[int, int], co
         for frame in range(len(times)):
             tiles = [future.result() for future in pending]
             pending = begin(frame + 1)
-            picture = np.full((rows * tile_px[1] + _LEGEND_PX, columns * tile_px[0], 3), _PAPER, np.uint8)
+            picture = empty.copy()
             for n, tile in enumerate(tiles):
                 top, left = n // columns * tile_px[1], n % columns * tile_px[0]
                 picture[top : top + tile_px[1], left : left + tile_px[0]] = tile
-            picture[-_LEGEND_PX:] = legend
             yield picture
+
+
+def _bone_width_px(figure_px: np.ndarray) -> float:
+    """Return a width of bones that suits the figure's size, so that a far one is not hidden by its own drawing."""
+    known = figure_px[np.isfinite(figure_px).all(-1)]
+    return float(np.clip(np.linalg.norm(np.ptp(known, axis=0)) / 90, 1.4, 5.0)) if len(known) else 1.4
 
 
 def _label(tile: np.ndarray, view: _View, index: int, time_s: float) -> None:
@@ -226,8 +235,7 @@ def _label(tile: np.ndarray, view: _View, index: int, time_s: float) -> None:
     error = view.error_px[index] if index >= 0 else np.nan
     text = f"{error:.1f} px" if np.isfinite(error) else "- px"
     write_text(tile, text, width - 7.5 * letter, baseline, letter * 1.1, _INK)
-    for x in (width - 1,):
-        tile[:, x] = _PAPER
+    tile[:, width - 1] = _PAPER
     tile[height - 1] = _PAPER
 
 

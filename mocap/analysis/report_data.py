@@ -160,7 +160,7 @@ def _centre(joints: np.ndarray) -> np.ndarray:
 
 
 def _pack_xyz(xyz_m: np.ndarray, centre_m: np.ndarray) -> dict[str, Any]:
-    """Return positions [frame node 3] as 16-bit units about `centre_m`: differences in time, in byte planes, deflated."""
+    """Return positions [frame node 3] as 16-bit units about `centre_m`: differenced in time, byte planes, deflated."""
     known = np.isfinite(xyz_m)
     units = np.rint((np.where(known, xyz_m, 0.0) - centre_m) / _UNIT_M)
     values = np.where(known, np.clip(units, -32767, 32767), _MISSING).astype(np.int16)

@@ -67,7 +67,7 @@ class Viewer {
   look(view) {
     const turns = { Angle: [-0.6, 0.28], Front: [0, 0.06], Side: [Math.PI / 2, 0.06], Back: [Math.PI, 0.06], Top: [0, 1.5] };
     [this.azimuth, this.elevation] = turns[view];
-    this.distance = this.size * 1.1 + 0.8;
+    this.distance = this.size * 0.95 + 0.8;
     this.shift = [0, 0, 0];
     this.draw();
   }

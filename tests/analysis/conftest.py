@@ -155,8 +155,8 @@ def make_take(recipe: Recipe | None = None) -> SolvedTake:
     xyz = keypoints_of(motion)
     time = motion.timeline.time_s
     camera_time = time[None, :] + np.arange(r.n_cameras)[:, None] * r.camera_delay_s
-    # The truth between frames comes from the motion itself, made at a hundred times the rate.
-    fine = make_motion(100 * (r.n_frames + 2), r.fps * 100, r.start_s)
+    # The truth between frames comes from the motion itself, made at ten times the rate.
+    fine = make_motion(10 * (r.n_frames + 2), r.fps * 10, r.start_s)
     xy = np.stack(
         [
             project_world(camera, sample_at(fine.timeline.time_s, keypoints_of(fine), camera_time[c]))
