@@ -110,13 +110,17 @@ def _with_proportions(rig: TargetRig, source: Skeleton) -> Skeleton:
     for j, p in enumerate(parents):
         if p >= 0:
             offset[j] = R_bind[p].T @ (place[j] - place[p])
+    return replace(rig.skeleton, offset_m=offset, tip_m=_tips(rig, source, growth))
+
+
+def _tips(rig: TargetRig, source: Skeleton, growth: np.ndarray) -> np.ndarray:
+    """Return where leaf bones end [joint 3]: as the performer's where known (head, toes), else grown."""
     tip = rig.skeleton.tip_m * growth[:, None]
     for j, name in enumerate(rig.studio_joints):
-        # Where the performer's own tip is known (head, hand, toes), bones end as long as his.
-        k = source.index(name) if name else -1
-        if k >= 0 and np.isfinite(tip[j]).all() and np.isfinite(source.tip_m[k]).all():
-            tip[j] *= np.linalg.norm(source.tip_m[k]) / np.linalg.norm(tip[j])
-    return replace(rig.skeleton, offset_m=offset, tip_m=tip)
+        own = source.tip_m[source.index(name)] if name else np.full(3, np.nan)
+        if np.isfinite(tip[j]).all() and np.isfinite(own).all():
+            tip[j] *= np.linalg.norm(own) / np.linalg.norm(tip[j])
+    return tip
 
 
 def _fill_chains(place: np.ndarray, own: np.ndarray, parents: tuple[int, ...]) -> None:
