@@ -41,7 +41,7 @@ def _value(cell: str) -> float:
 
 
 def _deeplabcut(rows: list[list[str]], path: Path) -> RawKeypoints:
-    n_header = next(i for i, row in enumerate(rows) if row[0] == "coords") + 1
+    n_header = [row[0] for row in rows].index("coords") + 1
     head = {row[0]: row for row in rows[:n_header]}
     coords = head["coords"]
     columns = [i for i, c in enumerate(coords) if c in ("x", "y", "likelihood")]

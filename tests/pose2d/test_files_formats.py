@@ -1,0 +1,147 @@
+"""2D keypoints of MMPose, AlphaPose, COCO, DeepLabCut and SLEAP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mocap.core.errors import InputError
+from mocap.pose2d.files import read_keypoints
+
+N, P, K = 7, 2, 26
+XYS = np.random.default_rng(5).uniform(1, 900, (N, P, K, 3)).astype(np.float32)
+XYS[..., 2] /= 1000
+FEW = ("left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "tail")
+
+
+def instance(f: int, p: int) -> dict[str, Any]:
+    return {"keypoints": XYS[f, p, :, :2].tolist(), "keypoint_scores": XYS[f, p, :, 2].tolist(), "bbox_score": 0.5}
+
+
+def flat(f: int, p: int) -> list[float]:
+    return XYS[f, p].ravel().tolist()
+
+
+def mmpose_folder(root: Path) -> None:
+    (root / "cam1").mkdir()
+    for f in range(N):
+        (root / "cam1" / f"{f:06d}.json").write_text(json.dumps([instance(f, p) for p in range(P)]))
+
+
+def mmpose_video(root: Path) -> None:
+    frames = [{"frame_id": f, "instances": [instance(f, p) for p in range(P)]} for f in range(N)]
+    (root / "cam1.json").write_text(json.dumps(frames))
+
+
+def mmpose_demo(root: Path) -> None:
+    frames = [{"frame_id": f, "instances": [instance(f, p) for p in range(P)]} for f in range(N)]
+    (root / "results_cam1.json").write_text(json.dumps({"meta_info": {}, "instance_info": frames}))
+
+
+def alphapose(root: Path) -> None:
+    items = [{"image_id": f"{f}.jpg", "keypoints": flat(f, p), "score": 2.9} for f in range(N) for p in range(P)]
+    (root / "cam1").mkdir()
+    (root / "cam1" / "alphapose-results.json").write_text(json.dumps(items))
+
+
+def alphapose_open(root: Path) -> None:
+    items = {f"{f}.jpg": {"people": [{"pose_keypoints_2d": flat(f, p)} for p in range(P)]} for f in range(N)}
+    (root / "cam1.json").write_text(json.dumps(items))
+
+
+def alphapose_cmu(root: Path) -> None:
+    items = {f"{f}.jpg": {"bodies": [{"joints": flat(f, p)} for p in range(P)]} for f in range(N)}
+    (root / "cam1.json").write_text(json.dumps(items))
+
+
+def coco_results(root: Path) -> None:
+    items = [{"image_id": f, "category_id": 1, "keypoints": flat(f, p)} for f in range(N) for p in range(P)]
+    (root / "cam1.json").write_text(json.dumps(items))
+
+
+@pytest.mark.parametrize(
+    "write", [mmpose_folder, mmpose_video, mmpose_demo, alphapose, alphapose_open, alphapose_cmu, coco_results]
+)
+def test_json_layouts_hold_the_same_detections(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path)
+    d = read_keypoints(tmp_path, ["cam_01"], 50).detections["cam_01"]
+    assert d.keypoint_set.name == "halpe26"
+    np.testing.assert_array_equal(d.xy_px, XYS[..., :2])
+    np.testing.assert_array_equal(d.score, XYS[..., 2])
+    np.testing.assert_allclose(d.time_s, np.arange(N) / 50)
+
+
+def test_coco_annotations_bring_names_and_visibility(tmp_path: Path) -> None:
+    images = [{"id": 70 + f, "file_name": f"img_{f:04d}.png"} for f in range(3)]
+    keypoints = [[11.0, 12.0, 2, 13.0, 14.0, 1, 0, 0, 0, 15.0, 16.0, 2, 17.0, 18.0, 2, 19.0, 20.0, 2]] * 2
+    annotations = [{"image_id": 70 + 2 * i, "keypoints": k} for i, k in enumerate(keypoints)]
+    document = {"images": images, "annotations": annotations, "categories": [{"keypoints": FEW}]}
+    (tmp_path / "cam1.json").write_text(json.dumps(document))
+    d = read_keypoints(tmp_path, ["cam1"], 50).detections["cam1"]
+    assert d.keypoint_set.landmarks[:3] == ("LShoulder", "LElbow", "LWrist")
+    assert d.score[0, 0].tolist() == [1, 0.5, 0, 1, 1, 1]
+    assert np.isnan(d.xy_px[1]).all()
+    assert np.isnan(d.xy_px[2, 0, 2]).all()
+
+
+def dlc_rows(individuals: int) -> list[list[str]]:
+    people = [f"ind{i + 1}" for i in range(individuals)]
+    head = [("scorer", "m"), ("bodyparts", ""), ("coords", "")]
+    columns = [(who, part, c) for who in people for part in FEW for c in ("x", "y", "likelihood")]
+    rows = [[head[0][0]] + ["DLC_net"] * len(columns)]
+    if individuals > 1:
+        rows.append(["individuals"] + [c[0] for c in columns])
+    rows.append(["bodyparts"] + [c[1] for c in columns])
+    rows.append(["coords"] + [c[2] for c in columns])
+    rows += [[str(f), *map(repr, XYS[f, :individuals, :6].ravel().tolist())] for f in range(N)]
+    rows[-1][4:7] = ["", "", ""]
+    return rows
+
+
+@pytest.mark.parametrize("individuals", [1, 2])
+def test_deeplabcut_tables(tmp_path: Path, individuals: int) -> None:
+    text = "\n".join(",".join(r) for r in dlc_rows(individuals))
+    (tmp_path / "cam1DLC_resnet50_shuffle1_500000.csv").write_text(text)
+    d = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
+    expected = XYS[:, :individuals, :6].copy()
+    expected[-1, 0, 1] = [np.nan, np.nan, 0]
+    np.testing.assert_array_equal(d.xy_px, expected[..., :2])
+    np.testing.assert_array_equal(d.score, expected[..., 2])
+    assert d.keypoint_set.names == FEW
+
+
+@pytest.mark.parametrize("tracks", [["track_0", "track_1"], ["", ""]])
+def test_sleap_tables_keep_tracks(tmp_path: Path, tracks: list[str]) -> None:
+    head = ["track", "frame_idx", "instance.score"] + [f"{n}.{c}" for n in FEW for c in ("x", "y", "score")]
+    rows = [head]
+    for f in range(N):
+        for p in (1, 0) if f == 3 and tracks[0] else (0, 1):
+            rows.append([tracks[p], str(f), "0.9", *map(repr, XYS[f, p, :6].ravel().tolist())])
+    (tmp_path / "cam1.csv").write_text("\n".join(",".join(r) for r in rows))
+    d = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
+    np.testing.assert_array_equal(d.xy_px, XYS[:, :, :6, :2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cam1.csv", ""),
+        ("cam1.csv", "a,b\n1,2\n"),
+        ("cam1.csv", "scorer,m,m,m\nbodyparts,a,a,a\n1,2,3,4\n"),
+        ("cam1.csv", "scorer,m,m,m\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n0,1,two,0.5\n"),
+        ("cam1.json", '[{"image_id": "x.jpg", "keypoints": [1, 2, 3]}]'),
+        ("cam1.json", '[{"frame_id": 0, "instances": [{"keypoints": [[1, 2]], "keypoint_scores": [0.5, 0.5]}]}]'),
+        ("cam1.json", '{"images": [], "annotations": [{"image_id": 3, "keypoints": [1, 2, 2]}]}'),
+    ],
+)
+def test_broken_tables_and_lists_are_named(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError) as error:
+        read_keypoints(tmp_path, ["cam1"], 50)
+    assert error.value.code == "keypoints-broken"
+    assert name in error.value.message
