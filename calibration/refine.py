@@ -1,8 +1,8 @@
 """Re-solve where the cameras stand, from the keypoints of one person who moved through the take.
 
 A rig is stale when a camera was touched or sagged after it was calibrated: half a degree is 15 pixels at a focal length
-of 1700. The person's own keypoints, seen by several cameras over time, show it and mend it. Lenses stay as they are, and
-the world stays where it was: see `refine_bundle.aligned`.
+of 1700. The person's own keypoints, seen by several cameras over time, show it and mend it. Lenses stay as they are,
+and the world stays where it was: see `refine_bundle.aligned`.
 """
 
 from __future__ import annotations

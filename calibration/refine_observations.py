@@ -84,7 +84,7 @@ def _at_instants(
 
 
 def _velocity(xy: np.ndarray, time_s: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Return image velocities [instant keypoint 2]: medians of the slopes among five frames (Theil-Sen), 0 where unknown.
+    """Return velocities [instant keypoint 2]: medians of the slopes among five frames (Theil-Sen), 0 where unknown.
 
     A difference of two detections would make every gross error a high-leverage velocity and shrink the clock offsets.
     """

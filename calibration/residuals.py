@@ -61,7 +61,7 @@ def reprojection(
     R_cam_from_world: np.ndarray,
     t_cam_from_world_m: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return residuals, projected - observed, [point 2] and Jacobians to pose (w, v) [point 2 6] and point [point 2 3]."""
+    """Return residuals, projected - observed, [point 2] and Jacobians: pose (w, v) [point 2 6], point [point 2 3]."""
     points_cam = points_world @ R_cam_from_world.T + t_cam_from_world_m
     pixels, jac = project_with_jacobian(points_cam, lens)
     to_pose = np.empty((*jac.shape[:-1], 6))

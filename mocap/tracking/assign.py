@@ -47,8 +47,7 @@ def settle(
 ) -> np.ndarray:
     """Return the index [person camera frame] with every frame's choice checked against the other views.
 
-    xy_px [camera frame detection keypoint 2] holds the keypoints to use. At each frame of one camera's clock each person
-    is triangulated from the present choice, gaps are filled for a moment, and in each view every detection goes to the
+    xy_px [camera frame detection keypoint 2] holds the keypoints to use. At each frame of one camera's clock a person is triangulated from the present choice, gaps are filled for a moment, and in each view every detection goes to the
     person whom it is nearest to, each person taking the nearest of these, or none. Frames at which fewer than two views
     have a person keep their choice. Cost is linear in frames, cameras, detections and persons.
     """
@@ -73,7 +72,7 @@ def settle(
 
 
 def _settle_part(index: np.ndarray, xy: np.ndarray, size: np.ndarray, rig: CameraRig, time_s: np.ndarray) -> np.ndarray:
-    """Return the settled choice [person camera instant] for normalised detections [camera instant detection keypoint 2]."""
+    """Return the settled choice [person camera instant]; xy [camera instant detection keypoint 2] is normalised."""
     points = [_filled(triangulate(_chosen(xy, now), rig, n_iterations=2), time_s) for now in index]
     best = index.copy()
     for c, view in enumerate(rig.cameras):
@@ -94,7 +93,7 @@ def _settle_part(index: np.ndarray, xy: np.ndarray, size: np.ndarray, rig: Camer
 
 
 def _chosen(xy: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return the chosen detections [camera instant keypoint 2] of [camera instant detection keypoint 2]; NaN for none."""
+    """Return the chosen of detections [camera instant detection keypoint 2] without their axis; NaN for none."""
     picked = np.take_along_axis(xy, np.maximum(index, 0)[:, :, None, None, None], axis=2)[:, :, 0]
     return np.where((index >= 0)[..., None, None], picked, np.nan)
 

@@ -118,7 +118,7 @@ def triangulate(xy_normalised: np.ndarray, rig: CameraRig, n_iterations: int = 3
 
 
 def deviation(points_world: np.ndarray, xy_normalised: np.ndarray, rig: CameraRig) -> np.ndarray:
-    """Return the distance [camera ...] of points [... 3] from views [camera ... 2] in normalised planes; inf if behind."""
+    """Return how far [camera ...] points [... 3] are from views [camera ... 2] in normalised planes; inf if behind."""
     out = np.empty(xy_normalised.shape[:-1])
     for c, camera in enumerate(rig.cameras):
         cam = points_world @ camera.R_cam_from_world.T + camera.t_cam_from_world_m

@@ -238,7 +238,7 @@ def _report(
     if len(candidates) > 1:
         others = ", ".join(f"({c.floor_m[0]:.1f}, {c.floor_m[1]:.1f})" for c in candidates[1:4])
         text = (
-            f"{len(candidates)} people were found; the performer, {where}, was chosen ({reason}); others at {others} m. "
+            f"{len(candidates)} people were found; the one {where} is the performer ({reason}); others at {others} m. "
             f"Seen in {views} of the frames."
         )
     found = [Diagnostic("performer-chosen", Severity.INFO, text, data)]

@@ -1,7 +1,7 @@
 """Detections of one view linked over time into tracklets, whatever order the people are listed in.
 
 Links are conservative: a detection goes on with its nearest predecessor only if both choose each other and no other
-person is nearly as close. Where people cross, tracklets end; which of the new ones is whose is decided with the other views.
+person is nearly as close. Where people cross, tracklets end; whose the new ones are is decided with the other views.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def masked_median(values: np.ndarray, n: np.ndarray) -> np.ndarray:
 def person_size_px(xy_px: np.ndarray) -> np.ndarray:
     """Return about the height, in pixels, of detections [... keypoint 2]: 4 times the median distance from the middle.
 
-    Equals the height of keypoints spread evenly along a line; single gross errors do not change it. NaN for no keypoint.
+    That is the height of keypoints spread evenly along a line, whatever single gross errors do. NaN for no keypoint.
     """
     n = np.isfinite(xy_px[..., 0]).sum(-1)
     middle = np.stack([masked_median(xy_px[..., a], n) for a in range(2)], -1)
@@ -73,7 +73,7 @@ def link(xy_px: np.ndarray, time_s: np.ndarray, size_px: np.ndarray) -> Tracklet
 
 
 def distance(a_px: np.ndarray, b_px: np.ndarray, size_px: np.ndarray) -> np.ndarray:
-    """Return the mean capped keypoint distance [...] of detections [... keypoint 2], in person sizes; NaN for too few."""
+    """Return the mean capped distance [...] of detections [... keypoint 2], in person sizes; NaN for too few."""
     size = np.where(size_px > 0, size_px, np.nan)
     d = np.linalg.norm(a_px - b_px, axis=-1) / size[..., None]
     seen = np.isfinite(d)
