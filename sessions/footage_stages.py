@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -63,12 +62,6 @@ def probe_video(inputs: Inputs, _config: Config, _progress: Progress) -> VideoIn
 def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit:
     """Return how one video's pixels belong to the calibration's."""
     return fit_footage(inputs["camera"], inputs["footage"])
-
-
-def to_calibration(detections: CameraDetections, fit: PixelFit) -> CameraDetections:
-    """Return detections in the calibration's pixels."""
-    A = np.asarray(fit.calibration_from_video)
-    return replace(detections, xy_px=(detections.xy_px @ A[:, :2].T + A[:, 2]).astype(np.float32))
 
 
 def detect(name: str, inputs: tuple[str, ...]) -> Stage:

@@ -23,15 +23,15 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.progress import Progress
-from mocap.core.take import SolvedTake
+from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline, TimeMap
 from mocap.pose2d.assemble import assemble
-from mocap.reconstruct.points import PointsResult, reconstruct_points
+from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
 from sessions.edits import apply_edits
-from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop, to_calibration
+from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop
 from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
@@ -95,7 +95,7 @@ def _views(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
 
 def _assembled(keypoints: Mapping[str, Any], fit: Mapping[str, PixelFit] | None, clocks: Clocks) -> Keypoints2D:
     """Return all cameras' detections in the calibration's pixels and in master time."""
-    mapped = keypoints if fit is None else {c: to_calibration(d, fit[c]) for c, d in keypoints.items()}
+    mapped = keypoints if fit is None else {c: fit[c].map(d) for c, d in keypoints.items()}
     return assemble(mapped, clocks.maps)
 
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.timing import Laps
 
     laps = Laps()
-    from calibration.files import read_rig
+    from calibration.files import read_rig_file
     from mocap.core.errors import InputError
     from mocap.core.keypoints import keypoint_set_names
     from mocap.pose2d.files import read_keypoints
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         )
     writable_folder(args.out)
     laps.lap("start")
-    rig = read_rig(args.rig)
+    rig_file = read_rig_file(args.rig)
+    rig = rig_file.rig
     files = read_keypoints(args.keypoints, rig.names, args.fps, args.keypoint_set, ui.progress)
     time_maps = read_times(args.times, rig.names) if args.times else {}
     laps.lap("read")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at}
     done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
     laps.laps(done.run.wall_s)
-    processed = Processed(done.solved, done.run, {}, (*files.diagnostics, *done.diagnostics))
+    processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
     wanted = list(dict.fromkeys([*formats, "points_trc", "npz"]))
     written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
     laps.lap("export")
