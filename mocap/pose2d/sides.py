@@ -63,7 +63,7 @@ def _body_size(xy_px: np.ndarray) -> float:
     """Return the median extent of the track's body in pixels."""
     with np.errstate(all="ignore"):
         seen = xy_px[np.isfinite(xy_px).all((1, 2))]
-    return float(np.median(np.ptp(seen, axis=1).max(-1))) if len(seen) else 100.0
+    return max(1.0, float(np.median(np.ptp(seen, axis=1).max(-1)))) if len(seen) else 100.0
 
 
 def _costs(

@@ -1,0 +1,161 @@
+"""`mocap detect` and `mocap models`, on the files a user has."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.cli.main import main
+from mocap.core.keypoints import KeypointSet, load_keypoint_set
+from mocap.media.decode import Frame, frames
+from mocap.media.encode import write_video
+from mocap.media.probe import VideoInfo
+from mocap.pose2d import blazepose
+from mocap.pose2d.crops import Crops
+from mocap.pose2d.estimator import ModelIdentity
+
+
+class OneDot:
+    """Stands in for the model where the command, not the model, is tested."""
+
+    identity = ModelIdentity("dot", (), "numpy")
+    is_fallback = True
+    notice = "Stands in."
+
+    def __init__(self, _progress: object) -> None:
+        pass
+
+    @property
+    def keypoint_set(self) -> KeypointSet:
+        return load_keypoint_set("blazepose33")
+
+    def estimate(
+        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        n = sum(1 for _ in pictures)
+        assert n == info.n_frames
+        return np.full((n, 1, 33, 2), 20.0, np.float32), np.full((n, 1, 33), 0.5, np.float32)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    pictures = (np.full((48, 64, 3), 9 * k, np.uint8) for k in range(7))
+    return write_video(tmp_path / "cam1.mp4", pictures, Fraction(25), (64, 48))
+
+
+@pytest.fixture
+def dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blazepose, "BlazePose", OneDot)
+
+
+@pytest.fixture
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+
+
+@pytest.mark.usefixtures("dot")
+def test_every_frame_gets_a_file_and_json_says_where(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["detect", str(video), "--model", "blazepose", "--out", str(out), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["keypoint_set"] == "blazepose33"
+    assert data["is_fallback"] is True
+    assert data["cameras"]["cam1"]["n_frames"] == 7
+    assert sorted(p.name for p in (out / "cam1_json").iterdir())[-1] == "cam1_000006.json"
+
+
+@pytest.mark.usefixtures("dot")
+def test_existing_keypoints_are_not_overwritten_unasked(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["detect", str(video), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert main(arguments) == 1
+    assert "output-exists" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.usefixtures("no_network")
+def test_no_network_and_no_model_is_explained(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect", str(video), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "download-failed" in said
+    assert "mocap models import" in said
+    assert "Traceback" not in said
+
+
+def test_a_file_that_is_not_a_video_is_refused_before_the_model_is_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "cam1.mp4"
+    bad.write_text("text\n" * 50)
+    assert main(["detect", str(bad), "--out", str(tmp_path / "out")]) == 1
+    assert "not-a-video" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_read_only_output_folder_is_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("running as root, who may write everywhere")
+    (tmp_path / "fixed").mkdir(mode=0o555)
+    assert main(["detect", str(video), "--out", str(tmp_path / "fixed" / "out")]) == 1
+    assert "output-not-writable" in capsys.readouterr().err
+
+
+def test_an_output_folder_under_a_file_is_refused(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["detect", str(video), "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "output-not-writable" in capsys.readouterr().err
+
+
+def test_two_videos_for_one_camera_are_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / "cam1.mp4"
+    other.write_bytes(video.read_bytes())
+    assert main(["detect", str(video), str(other), "--out", str(tmp_path / "out")]) == 2
+    assert "two-videos-one-camera" in capsys.readouterr().err
+
+
+def test_a_real_clip_is_detected_by_the_real_model(
+    shared: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = shared("data/pose2sim_demo/SinglePerson/videos") / "cam01.mp4"
+    first = (f.rgb for f, _ in zip(frames(source), range(3), strict=False))
+    clip = write_video(tmp_path / "cam01.mp4", first, Fraction(60), (1080, 1920))
+    status = main(["detect", str(clip), "--out", str(tmp_path / "out"), "--json"])
+    said = capsys.readouterr().out
+    if "download-failed" in said:
+        pytest.skip("needs the network once: BlazePose's weights are not in the cache")
+    assert status == 0
+    assert json.loads(said)["cameras"]["cam01"]["share_of_frames"] == [1.0]
+    people = json.loads((tmp_path / "out/cam01_json/cam01_000002.json").read_text())["people"]
+    assert len(people[0]["pose_keypoints_2d"]) == 99
+
+
+@pytest.mark.usefixtures("no_network")
+def test_models_are_listed_and_a_wrong_wheel_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert [(m["name"], m["is_here"]) for m in models] == [("blazepose", False), ("demo-footage", False)]
+    wheel = tmp_path / "other.whl"
+    wheel.write_bytes(b"zip")
+    assert main(["models", "import", str(wheel)]) == 1
+    assert "wheel-unknown" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_network")
+def test_pulling_an_unknown_model_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "nonesuch"]) == 1
+    assert "blazepose, demo-footage" in capsys.readouterr().err
