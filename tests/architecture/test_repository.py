@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import importlib
 import re
 import subprocess
 import tomllib
@@ -123,7 +125,26 @@ def test_documents_name_only_verbs_that_exist(document: str) -> None:
     assert commands_named((ROOT / document).read_text("utf-8")) <= set(VERBS)
 
 
+def unknown_options(text: str) -> list[str]:
+    """Return the options that a document gives to a verb which does not take them."""
+    found: list[str] = []
+    for block in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL):
+        for verb, rest in re.findall(r"(?:^|[`\s/])mocap ([a-z]+)\b([^\n`]*)", block):
+            parser = argparse.ArgumentParser(allow_abbrev=False)
+            parser.add_argument("--json")
+            importlib.import_module(VERBS[verb]).add_arguments(parser)
+            taken = set(parser._option_string_actions)
+            found += [f"{verb} {option}" for option in re.findall(r"--[a-z][a-z-]*", rest) if option not in taken]
+    return found
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/files.md", "docs/errors.md", "docs/development.md"])
+def test_documents_give_only_options_that_the_verbs_take(document: str) -> None:
+    assert unknown_options((ROOT / document).read_text("utf-8")) == []
+
+
 def test_the_check_of_documents_can_fail() -> None:
+    assert unknown_options("```\nmocap demo --frobnicate x\n```") == ["demo --frobnicate"]
     assert commands_named("Run `mocap frobnicate x`.") == {"frobnicate"}
 
 
