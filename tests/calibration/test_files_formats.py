@@ -1,0 +1,206 @@
+"""Rigs of other programs: Qualisys, Pose2Sim, Caliscope, Go2Kin, OpenCV; on real files where there are some."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.files import read_rig, read_rig_file
+from mocap.core.camera import Camera, LensModel
+from mocap.core.errors import InputError
+from mocap.kernels.projection import project
+from mocap.pose2d.files import read_keypoints
+
+Shared = Callable[[str], Path]
+
+K = np.array([[910.0, 0, 650.5], [0, 905.0, 350.25], [0, 0, 1]])
+DIST = np.array([[-0.3, 0.1, 0.001, -0.002, 0.03]])
+RVEC = np.array([[1.5], [0.3], [-0.4]])
+T = np.array([[0.2], [1.1], [3.5]])
+
+
+def pixels(camera: Camera, xyz_world: np.ndarray) -> np.ndarray:
+    lens = camera.intrinsics
+    points_cam = xyz_world @ camera.R_cam_from_world.T + camera.t_cam_from_world_m
+    return project(points_cam, lens.focal_px, lens.center_px, lens.distortion)
+
+
+def read_trc(path: Path) -> tuple[list[str], np.ndarray]:
+    """Names and [frame marker 3] world positions of a Y-up TRC in metres."""
+    lines = path.read_text().split("\n")
+    names = [n for n in lines[3].strip().split("\t")[2:] if n]
+    rows = [[float(v) for v in line.split("\t")[2 : 2 + 3 * len(names)]] for line in lines[5:] if line.strip()]
+    return names, np.array(rows).reshape(len(rows), len(names), 3)[..., [2, 0, 1]]
+
+
+def test_qualisys_projects_published_points_onto_the_detections(shared: Shared) -> None:
+    demo = shared("data/pose2sim_demo/openpose_2024_two_person")
+    rig = read_rig(demo / "Calibration" / "Calib.qca.txt")
+    assert rig[0].intrinsics.size_px == (1088, 1920)
+    assert rig[0].intrinsics.distortion[:2].tolist() == [-0.046183, 0.139983]
+    folder = demo / "T01_Balancing_single"
+    detections, _ = read_keypoints(folder / "pose-associated", rig.names, 60)
+    trc = next(f for f in sorted((folder / "pose-3d").glob("*.trc")) if "filt" not in f.name)
+    names, xyz = read_trc(trc)
+    points = detections[rig.names[0]].keypoint_set
+    common = [(i, points.names.index(n)) for i, n in enumerate(names) if n in points.names]
+    medians = []
+    for camera in rig.cameras:
+        uv = pixels(camera, xyz[:, [i for i, _ in common]])
+        xy = detections[camera.name].xy_px[: len(uv), 0, [k for _, k in common]].astype(float)
+        medians.append(float(np.nanmedian(np.linalg.norm(xy - uv, axis=-1))))
+    # The published extrinsics are half a degree off: 8 to 18 px; wrong axes or units would be hundreds.
+    assert max(medians) < 20, medians
+
+
+def test_qualisys_and_the_toml_that_pose2sim_made_of_it_agree(shared: Shared) -> None:
+    folder = shared("data/pose2sim_demo/openpose_2024_two_person") / "Calibration"
+    qca, toml = read_rig(folder / "Calib.qca.txt"), read_rig(folder / "Calib_qualisys.toml")
+    for a, b in zip(qca.cameras, toml.cameras, strict=True):
+        assert a.name == b.name
+        np.testing.assert_allclose(a.intrinsics.matrix, b.intrinsics.matrix, atol=1e-6)
+        np.testing.assert_allclose(a.R_cam_from_world, b.R_cam_from_world, atol=1e-8)
+        np.testing.assert_allclose(a.center_world_m, b.center_world_m, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('r11="', 'r11="x', "transform r11"),
+        ("<transform", "<gone", "transform: missing"),
+        ('focalLengthU="', 'old="', "intrinsic focalLengthU: missing"),
+        ('x="1460', 'x="nan" old="1460', "translation: expected finite"),
+    ],
+)
+def test_broken_qualisys_files_name_camera_and_field(
+    shared: Shared, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    text = (shared("data/pose2sim_demo/SinglePerson") / "calibration" / "Calib.qca.txt").read_text()
+    path = tmp_path / "Calib.qca.txt"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        read_rig(path)
+    assert error.value.code == "rig-value-invalid"
+    assert "camera cam01, " + words in error.value.message
+
+
+def test_cameras_that_qualisys_marks_as_off_are_left_out(shared: Shared, tmp_path: Path) -> None:
+    text = (shared("data/pose2sim_demo/SinglePerson") / "calibration" / "Calib.qca.txt").read_text()
+    path = tmp_path / "Calib.qca.txt"
+    path.write_text(text.replace('active="1"', 'active="0"', 1).replace('viewrotation="0"', 'viewrotation="90"'))
+    found = read_rig_file(path)
+    assert found.rig.names == ("cam02", "cam03", "cam04")
+    codes = [d.code for d in found.diagnostics]
+    assert codes == ["rig-camera-ignored", "rig-view-rotated", "rig-view-rotated", "rig-view-rotated"]
+
+
+def test_caliscope_projects_its_own_board_points(shared: Shared) -> None:
+    folder = shared("data/caliscope_charuco/post_optimization")
+    found = read_rig_file(folder / "camera_array.toml")
+    assert found.format == "caliscope"
+    board = folder / "calibration" / "extrinsic" / "CHARUCO"
+    with open(board / "xyz_CHARUCO.csv", newline="") as file:
+        xyz = {
+            (r["sync_index"], r["keypoint_id"]): [float(r[f"{a}_coord"]) for a in "xyz"] for r in csv.DictReader(file)
+        }
+    with open(board / "xy_CHARUCO.csv", newline="") as file:
+        rows = [r for r in csv.DictReader(file) if (r["sync_index"], r["keypoint_id"]) in xyz]
+    for camera in found.rig.cameras:
+        mine = [r for r in rows if f"cam_{r['cam_id']}" == camera.name]
+        uv = pixels(camera, np.array([xyz[r["sync_index"], r["keypoint_id"]] for r in mine]))
+        xy = np.array([[float(r["img_loc_x"]), float(r["img_loc_y"])] for r in mine])
+        assert len(mine) > 100
+        assert np.median(np.linalg.norm(uv - xy, axis=1)) < 1.5
+
+
+def test_caliscope_leaves_out_ignored_cameras(tmp_path: Path, shared: Shared) -> None:
+    text = (shared("data/caliscope_charuco/post_optimization") / "camera_array.toml").read_text()
+    path = tmp_path / "camera_array.toml"
+    path.write_text(text.replace("ignore = false", "ignore = true", 1))
+    found = read_rig_file(path)
+    assert found.rig.names == ("cam_1", "cam_2", "cam_3")
+    assert [d.code for d in found.diagnostics] == ["rig-camera-ignored"]
+
+
+def test_go2kin_json_is_a_camera_array(shared: Shared) -> None:
+    files = sorted(shared("data/gopro/go2kin_hero12_calibration").glob("*.json"))
+    rigs = [read_rig(f) for f in files]
+    assert {r.names for r in rigs} == {("cam_1", "cam_2", "cam_3", "cam_4")}
+    # The passes differ by centimetres: the same rig, upright, in metres.
+    apart = np.linalg.norm(rigs[0][0].center_world_m - rigs[1][0].center_world_m)
+    assert apart < 0.5
+    assert 3 < np.linalg.norm(rigs[0][0].center_world_m - rigs[0][2].center_world_m) < 20
+
+
+def test_the_rendered_shoots_rig_projects_its_truth(shared: Shared) -> None:
+    folder = shared("data/virtual_shoot")
+    rig = read_rig(folder / "rig_truth.toml")
+    truth = np.load(folder / "truth.npz")
+    for camera in rig.cameras:
+        at = truth[f"t_{camera.name}"]
+        frame = int(np.argmin(np.abs(at - 3.0)))
+        master = np.argmin(np.abs(truth["t"] - at[frame]))
+        uv = pixels(camera, truth["joints"][master])
+        # Half a master frame apart at most: a few pixels.
+        assert np.median(np.linalg.norm(uv - truth[f"uv_{camera.name}"][frame], axis=-1)) < 5
+
+
+def write_storage(path: Path, **values: Any) -> None:
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    for key, value in values.items():
+        if isinstance(value, list):
+            storage.startWriteStruct(key, cv2.FileNode_SEQ)
+            for v in value:
+                storage.write("", v)
+            storage.endWriteStruct()
+        else:
+            storage.write(key, value)
+    storage.release()
+
+
+def check_opencv(camera: Camera) -> None:
+    np.testing.assert_array_equal(camera.intrinsics.matrix, K)
+    np.testing.assert_array_equal(camera.intrinsics.distortion, DIST[0])
+    np.testing.assert_allclose(camera.R_cam_from_world, cv2.Rodrigues(RVEC)[0], atol=1e-14)
+    np.testing.assert_array_equal(camera.t_cam_from_world_m, T[:, 0])
+    assert camera.intrinsics.size_px == (1280, 720)
+
+
+@pytest.mark.parametrize("suffix", [".yml", ".yaml", ".xml"])
+def test_opencv_files_one_per_camera(tmp_path: Path, suffix: str) -> None:
+    common = {"image_width": 1280, "image_height": 720, "camera_matrix": K, "distortion_coefficients": DIST}
+    write_storage(tmp_path / f"cam10{suffix}", **common, R=np.eye(3), T=T)
+    write_storage(tmp_path / f"cam2{suffix}", **common, R=cv2.Rodrigues(RVEC)[0], T=T)
+    found = read_rig_file(tmp_path)
+    assert (found.format, found.rig.names) == ("opencv", ("cam2", "cam10"))
+    check_opencv(found.rig[0])
+    check_opencv(read_rig(tmp_path / f"cam2{suffix}")[0])
+
+
+def test_opencv_files_as_a_pair_of_intrinsics_and_extrinsics(tmp_path: Path) -> None:
+    names = ["01", "02", "03"]
+    intrinsics = {f"{key}_{n}": v for n in names for key, v in (("K", K), ("dist", DIST), ("H", 720), ("W", 1280))}
+    extrinsics = {f"{key}_{n}": v for n in names for key, v in (("R", RVEC), ("Rot", cv2.Rodrigues(RVEC)[0]), ("T", T))}
+    write_storage(tmp_path / "intri.yml", names=names, **intrinsics)
+    write_storage(tmp_path / "extri.yml", names=names, **extrinsics)
+    for path in (tmp_path, tmp_path / "intri.yml", tmp_path / "extri.yml"):
+        rig = read_rig(path)
+        assert rig.names == ("01", "02", "03")
+        check_opencv(rig[1])
+
+
+def test_an_opencv_fisheye_and_a_file_without_extrinsics(tmp_path: Path) -> None:
+    common = {"image_size": [1280, 720], "K": K, "D": DIST[:, :4], "rvec": RVEC, "fisheye": 1}
+    write_storage(tmp_path / "a.yml", **common, tvec=T)
+    assert read_rig(tmp_path / "a.yml")[0].intrinsics.model is LensModel.FISHEYE
+    write_storage(tmp_path / "a.yml", **common)
+    with pytest.raises(InputError) as error:
+        read_rig(tmp_path / "a.yml")
+    assert error.value.code == "rig-value-invalid"
+    assert "camera a, translation: missing" in error.value.message

@@ -1,0 +1,136 @@
+"""Footage and calibration: names, and pixels of another size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.files import read_rig
+from calibration.match import PixelFit, adapt_to_size, fit_footage, match_footage, measured_bars
+from mocap.core.camera import Intrinsics
+from mocap.core.errors import InputError
+from mocap.core.keypoints import load_keypoint_set
+from mocap.media.probe import probe
+from mocap.pose2d.detections import CameraDetections
+
+LENS = Intrinsics((1088, 1920), np.array([1680.0, 1680.0]), np.array([530.0, 950.0]), np.zeros(5))
+WIDE = Intrinsics((1920, 1080), np.array([900.0, 900.0]), np.array([960.0, 540.0]), np.zeros(5))
+
+
+def picture(width: int, height: int, bars: tuple[int, int, int, int] = (0, 0, 0, 0), seed: int = 3) -> np.ndarray:
+    """[h w 3] noise between black bars (left, top, right, bottom)."""
+    rgb = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    left, top, right, bottom = bars
+    inside = np.zeros((height, width, 1), bool)
+    inside[top : height - bottom, left : width - right] = True
+    return np.where(inside, rgb, 6).astype(np.uint8)
+
+
+def code_of(lens: Intrinsics, size: tuple[int, int], *pictures: np.ndarray) -> InputError:
+    with pytest.raises(InputError) as error:
+        adapt_to_size(lens, size, pictures, "left")
+    return error.value
+
+
+@pytest.mark.parametrize("size", [(1088, 1920), (1087, 1919)])
+def test_the_calibrated_size_is_left_alone(size: tuple[int, int]) -> None:
+    fit = adapt_to_size(LENS, size)
+    assert (fit.kind, fit.diagnostics) == ("same", ())
+    np.testing.assert_array_equal(fit.calibration_from_video, [[1, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("size", [(3840, 2160), (1280, 720), (640, 360), (854, 480)])
+def test_the_same_aspect_is_a_change_of_size(size: tuple[int, int]) -> None:
+    fit = adapt_to_size(WIDE, size)
+    assert fit.kind == "scaled"
+    assert [d.code for d in fit.diagnostics] == ["size-scaled"]
+    # Edges of the picture stay edges: they lie half a pixel outside the outer pixels' centres.
+    corners = np.array([[-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5]])
+    np.testing.assert_allclose(fit.to_calibration(corners), [[-0.5, -0.5], [1919.5, 1079.5]], atol=1e-9)
+
+
+def test_black_bars_explain_a_scaled_picture() -> None:
+    fit = adapt_to_size(LENS, (1080, 1920), [picture(1080, 1920, (0, 7, 0, 7))], "cam01")
+    assert fit.kind == "letterboxed"
+    assert [d.code for d in fit.diagnostics] == ["size-letterboxed"]
+    (a, _, bx), (_, d, by) = fit.calibration_from_video
+    np.testing.assert_allclose([a, d], 1088 / 1080)
+    np.testing.assert_allclose([bx, by], [0.0, -7.1], atol=0.02)
+    assert "7.1 px top and bottom" in fit.diagnostics[0].message
+
+
+def test_pillars_of_a_narrow_picture_in_a_wide_video() -> None:
+    lens = Intrinsics((1440, 1080), np.array([900.0, 900.0]), np.array([720.0, 540.0]), np.zeros(5))
+    fit = adapt_to_size(lens, (1920, 1080), [picture(1920, 1080, (240, 0, 240, 0))])
+    assert fit.kind == "letterboxed"
+    np.testing.assert_allclose(fit.to_calibration(np.array([240.0, 100.0])), [0, 100], atol=1e-9)
+
+
+def test_without_bars_a_crop_or_stretch_is_assumed_with_its_doubt() -> None:
+    crop = adapt_to_size(LENS, (1080, 1920), [picture(1080, 1920)])
+    assert crop.kind == "cropped"
+    np.testing.assert_allclose(crop.calibration_from_video, [[1, 0, 4], [0, 1, 0]])
+    unseen = adapt_to_size(LENS, (1080, 1920))
+    assert unseen.kind == "stretched"
+    assert [d.code for d in (*crop.diagnostics, *unseen.diagnostics)] == ["size-assumed"] * 2
+    assert 3 < crop.diagnostics[0].data["off_by_px"] < 5
+    assert 6 < unseen.diagnostics[0].data["off_by_px"] < 8
+
+
+def test_other_shapes_are_errors_with_advice() -> None:
+    rotated = code_of(WIDE, (1080, 1920))
+    assert rotated.code == "size-rotated"
+    assert "transpose" in rotated.advice
+    other = code_of(WIDE, (1440, 1080), picture(1440, 1080))
+    assert other.code == "size-mismatch"
+    for part in ("left", "1440 x 1080", "1920 x 1080", "1.333", "1.778"):
+        assert part in other.message
+    # Bars that do not belong to this change of shape explain nothing.
+    assert code_of(WIDE, (1440, 1080), picture(1440, 1080, (60, 0, 60, 0))).code == "size-mismatch"
+
+
+def test_bars_are_black_in_all_pictures() -> None:
+    dark_sky = picture(64, 48, (0, 11, 0, 5))
+    assert measured_bars([dark_sky]) == (0, 11, 0, 5)
+    assert measured_bars([dark_sky, picture(64, 48, (3, 2, 0, 5))]) == (0, 2, 0, 5)
+    assert measured_bars([np.zeros((48, 64, 3), np.uint8)]) is None
+    assert measured_bars([]) is None
+
+
+def test_detections_are_mapped_and_the_map_inverts() -> None:
+    fit = adapt_to_size(LENS, (1080, 1920), [picture(1080, 1920, (0, 7, 0, 6))])
+    xy = np.random.default_rng(1).uniform(0, 1080, (7, 2, 17, 2)).astype(np.float32)
+    xy[3, 1, 5] = np.nan
+    score = np.where(np.isfinite(xy[..., 0]), 0.5, 0)
+    detections = CameraDetections(load_keypoint_set("coco17"), xy, score, np.arange(7) / 60, (1080, 1920))
+    mapped = fit.map(detections)
+    assert mapped.size_px == (1088, 1920)
+    np.testing.assert_array_equal(mapped.score, detections.score)
+    A = fit.video_from_calibration
+    np.testing.assert_allclose(mapped.xy_px @ A[:, :2].T + A[:, 2], xy, atol=1e-3)
+    assert isinstance(fit, PixelFit)
+
+
+def test_videos_are_matched_by_name(tmp_path: Path) -> None:
+    videos = [tmp_path / "cam2.mp4", tmp_path / "cam1.mov"]
+    found, diagnostics = match_footage(["cam_01", "cam_02"], videos)
+    assert list(found.items()) == [("cam_01", videos[1]), ("cam_02", videos[0])]
+    assert diagnostics == []
+    with pytest.raises(InputError) as error:
+        match_footage(["cam_01", "cam_02"], [tmp_path / "cam1.mp4", tmp_path / "CAM_1.mov"])
+    assert error.value.code == "camera-twice"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cam01", "letterboxed"), ("cam02", "letterboxed"), ("cam03", "same")])
+def test_real_footage_with_bars_is_noticed_and_mapped(shared: Callable[[str], Path], name: str, kind: str) -> None:
+    folder = shared("data/pose2sim_demo/SinglePerson")
+    camera = read_rig(folder / "calibration" / "Calib.qca.txt")[name]
+    fit = fit_footage(camera, probe(folder / "videos" / f"{name}.mp4"))
+    assert fit.kind == kind
+    if kind == "letterboxed":
+        # Measured on the pictures: x' = 1.0074 x - 0.05, y' = 1.0075 y - 7.3.
+        expected = np.array([1.0074 * 540 - 0.05, 1.0075 * 960 - 7.3])
+        np.testing.assert_allclose(fit.to_calibration(np.array([540.0, 960.0])), expected, atol=0.3)
