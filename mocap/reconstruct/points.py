@@ -34,6 +34,8 @@ SPEED_M_S = 5.0
 MAX_GAP_S = 0.5
 """Longer gaps are left to the skeleton solve: a single point's history does not say where it went."""
 MIN_SIGMA_PX = 0.5
+MAX_SIGMA_FACTOR = 5.0
+"""Noise of a poor score against that of the take; beyond, a detection is an error and not a vague one."""
 MIN_FRAMES = 3
 """Second differences need three frames."""
 
@@ -156,7 +158,10 @@ class _Trajectories:
         """Fit noise as a function of score, then one factor per keypoint (hips are vaguer than eyes)."""
         length = np.linalg.norm(self._residuals(), axis=-1)
         knots = fit_sigma_of_score(length, self.observations.score)
-        sigma = np.interp(self.observations.score, *knots)
+        # where most of a score's detections are wrong their spread says nothing about noise
+        sigma = np.minimum(
+            np.interp(self.observations.score, *knots), MAX_SIGMA_FACTOR * rayleigh_scale(length.ravel())
+        )
         for k in range(sigma.shape[2]):
             factor = rayleigh_scale((length[..., k] / sigma[..., k]).ravel())
             if np.isfinite(factor):

@@ -1,0 +1,146 @@
+"""The solve of a take against synthetic truth, and its degenerate cases."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mocap.core.camera import CameraRig
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D, Source, load_keypoint_set
+from mocap.core.observations import common_timeline
+from mocap.core.take import SolvedTake
+from mocap.kernels.kinematics import forward_kinematics
+from mocap.reconstruct.points import reconstruct_points
+from mocap.solve.body import JOINT_NAMES
+from mocap.solve.take import solve_take
+from mocap.synth.detections import Faults, detect
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+
+FPS = Fraction(60)
+N_FRAMES = 149
+MM = 1e-3
+LIMBS = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
+
+
+@pytest.fixture(scope="module")
+def performer() -> Performer:
+    return Performer.random(np.random.default_rng(15), height_m=1.62)
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    return ring_rig(5, np.random.default_rng(16))
+
+
+def _solve(detections: Keypoints2D, rig: CameraRig) -> SolvedTake:
+    timeline = common_timeline(detections.time_s, FPS)
+    return solve_take(detections, rig, reconstruct_points(detections, rig, timeline))
+
+
+def _without(k: Keypoints2D, frames: slice, keypoints: list[int], cameras: slice = slice(None)) -> Keypoints2D:
+    xy, score = k.xy_px.copy(), k.score.copy()
+    for keypoint in keypoints:
+        xy[cameras, frames, 0, keypoint], score[cameras, frames, 0, keypoint] = np.nan, 0.0
+    return Keypoints2D(k.keypoint_set, k.camera_names, xy, score, k.time_s)
+
+
+@pytest.fixture(scope="module")
+def seen(performer: Performer, rig: CameraRig) -> Keypoints2D:
+    faults = Faults(noise_px=2.0, outlier_share=0.08, dropout_share=0.1, swap_share=0.02)
+    return detect([performer], rig, FPS, N_FRAMES, np.random.default_rng(17), faults=faults).keypoints
+
+
+@pytest.fixture(scope="module")
+def take(seen: Keypoints2D, rig: CameraRig) -> SolvedTake:
+    return _solve(seen, rig)
+
+
+def test_the_solved_keypoints_are_nearer_to_the_truth_than_the_points(take: SolvedTake, performer: Performer) -> None:
+    truth = performer.points(take.motion.timeline.time_s)
+    solved = np.linalg.norm(take.keypoints.xyz_m - truth, axis=-1)
+    points = np.linalg.norm(take.points.xyz_m - truth, axis=-1)
+    assert solved.mean() < 8 * MM
+    assert np.quantile(solved, 0.95) < 18 * MM
+    assert solved.mean() < np.nanmean(points)
+
+
+def test_bone_lengths_are_constant_and_near_the_truth(take: SolvedTake, performer: Performer) -> None:
+    keypoint_set = take.keypoints.keypoint_set
+    truth = performer.points(take.motion.timeline.time_s)
+    for side in "LR":
+        for a, b in zip(LIMBS[:2] + LIMBS[3:5], LIMBS[1:3] + LIMBS[4:6], strict=True):
+            i, j = keypoint_set.names.index(side + a), keypoint_set.names.index(side + b)
+            length = np.linalg.norm(take.keypoints.xyz_m[:, i] - take.keypoints.xyz_m[:, j], axis=-1)
+            assert length.std() < 1e-9
+            assert length.mean() == pytest.approx(np.linalg.norm(truth[0, i] - truth[0, j]), abs=8 * MM)
+
+
+def test_the_motion_moves_the_joints_where_the_keypoints_are(take: SolvedTake) -> None:
+    motion = take.motion
+    _, joints = forward_kinematics(
+        motion.skeleton.parents, motion.skeleton.offset_m, motion.root_translation_m, motion.local_wxyz
+    )
+    for landmark, joint in (("LElbow", "LeftForeArm"), ("RKnee", "RightLeg"), ("LAnkle", "LeftFoot")):
+        keypoint = take.keypoints.keypoint_set.names.index(landmark)
+        assert joints[:, JOINT_NAMES.index(joint)] == pytest.approx(take.keypoints.xyz_m[:, keypoint], abs=1e-9)
+
+
+def test_rotations_never_jump(take: SolvedTake) -> None:
+    cosine = np.abs((take.motion.local_wxyz[1:] * take.motion.local_wxyz[:-1]).sum(-1))
+    assert np.degrees(2 * np.arccos(np.clip(cosine, 0, 1))).max() < 20.0
+
+
+def test_a_planted_foot_is_a_contact(rig: CameraRig) -> None:
+    still = Performer.random(np.random.default_rng(18), stride=0.0)
+    seen = detect([still], rig, FPS, N_FRAMES, np.random.default_rng(19), faults=Faults(noise_px=1.0)).keypoints
+    assert _solve(seen, rig).contact.mean() > 0.95
+
+
+def test_a_wrist_hidden_for_a_second_is_bridged_labelled_and_uncertain(seen: Keypoints2D, rig: CameraRig) -> None:
+    wrist = seen.keypoint_set.names.index("LWrist")
+    keypoints = _solve(_without(seen, slice(50, 110), [wrist]), rig).keypoints
+    assert np.isfinite(keypoints.xyz_m).all()
+    assert (keypoints.source[60:100, wrist] == Source.INTERPOLATED).all()
+    assert keypoints.sigma_m[80, wrist] > 5 * keypoints.sigma_m[20, wrist]
+
+
+def test_a_landmark_that_is_never_seen_follows_from_the_body(seen: Keypoints2D, rig: CameraRig) -> None:
+    toe = seen.keypoint_set.names.index("LBigToe")
+    take = _solve(_without(seen, slice(None), [toe]), rig)
+    assert (take.keypoints.source[:, toe] == Source.SOLVED).all()
+    assert [d.code for d in take.diagnostics] == ["landmarks-not-measured"]
+
+
+def test_one_second_with_one_camera_stays_sane(seen: Keypoints2D, rig: CameraRig, performer: Performer) -> None:
+    every = list(range(len(seen.keypoint_set)))
+    take = _solve(_without(seen, slice(60, 120), every, slice(1, None)), rig)
+    error = np.linalg.norm(take.keypoints.xyz_m - performer.points(take.motion.timeline.time_s), axis=-1)
+    assert np.quantile(error[60:120], 0.9) < 0.35
+    assert np.quantile(error[:50], 0.95) < 20 * MM
+
+
+def test_two_cameras_are_enough(seen: Keypoints2D, rig: CameraRig, performer: Performer) -> None:
+    every = list(range(len(seen.keypoint_set)))
+    take = _solve(_without(seen, slice(None), every, slice(2, None)), rig)
+    error = np.linalg.norm(take.keypoints.xyz_m - performer.points(take.motion.timeline.time_s), axis=-1)
+    assert np.median(error) < 60 * MM
+
+
+def test_a_performer_that_two_cameras_never_see_is_an_error(seen: Keypoints2D, rig: CameraRig) -> None:
+    every = list(range(len(seen.keypoint_set)))
+    with pytest.raises(InputError) as caught:
+        _solve(_without(seen, slice(None), every, slice(1, None)), rig)
+    assert caught.value.code == "performer-not-seen"
+
+
+def test_a_set_without_feet_and_neck_drives_the_same_skeleton(seen: Keypoints2D, rig: CameraRig) -> None:
+    coco = load_keypoint_set("coco17")
+    index = [seen.keypoint_set.landmarks.index(n) for n in coco.landmarks]
+    fewer = Keypoints2D(coco, seen.camera_names, seen.xy_px[..., index, :], seen.score[..., index], seen.time_s)
+    take = _solve(fewer, rig)
+    assert take.motion.skeleton.joint_names == JOINT_NAMES
+    assert np.isfinite(take.keypoints.xyz_m).all()
