@@ -141,6 +141,7 @@ def _refine(
         free_offsets=free_offsets,
         correlation=TYPICAL_CORRELATION,
         on_iteration=progress.advance,
+        max_iterations=12,
     )
     # Residuals of the rig as given would not do: what a stale camera adds to them is constant in time.
     correlation = _correlation(residuals_px(triangulate_robust(obs, half.poses, used), obs, half.poses, used), obs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.refine_observations import Observations
-from calibration.residuals import reprojection
+from calibration.residuals import point_reprojection, reprojection
 from mocap.core.camera import CameraRig
 from mocap.kernels.projection import project, undistort
 from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
@@ -25,7 +25,7 @@ PRIOR_CENTER_M = 0.15
 PRIOR_OFFSET_S = 0.02
 MIN_SIGMA_PX = 0.3
 FAR_PX = 1e4
-CONVERGED = 0.01
+CONVERGED = 0.03
 """A step that raises the log likelihood by less than this is the last."""
 
 
@@ -150,9 +150,19 @@ def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterat
 
 def _improve_points(points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig, sigma: float) -> np.ndarray:
     """Return the points after one robust Gauss-Newton step each, taken only where it lowers the point's cost."""
-    system = _Normal.of(points, obs, poses, rig, sigma)
-    damped = system.V + 1e-6 * np.trace(system.V, axis1=1, axis2=2)[:, None, None] * np.eye(3) + 1e-12 * np.eye(3)
-    trial = points - np.linalg.solve(damped, system.g_point[..., None])[..., 0]
+    V, g = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3))
+    xy = corrected_px(obs, poses)
+    for c, camera in enumerate(rig.cameras):
+        r, jac = point_reprojection(
+            points, xy[c], camera.intrinsics, poses.R_cam_from_world[c], poses.t_cam_from_world_m[c]
+        )
+        good = np.isfinite(r).all(-1)
+        r, jac = np.where(good[:, None], r, 0.0), np.where(good[:, None, None], jac, 0.0)
+        weighted = (jac / (sigma**2 + (r**2).sum(-1) / CAUCHY**2)[:, None, None]).transpose(0, 2, 1)
+        V += weighted @ jac
+        g += (weighted @ r[..., None])[..., 0]
+    damped = V + (1e-6 * np.trace(V, axis1=1, axis2=2)[:, None, None] + 1e-12) * np.eye(3)
+    trial = points - np.linalg.solve(damped, g[..., None])[..., 0]
     before = cauchy_cost(residuals_px(points, obs, poses, rig), obs.seen, sigma).sum(0)
     after = cauchy_cost(residuals_px(trial, obs, poses, rig), obs.seen, sigma).sum(0)
     return np.where((after < before)[:, None], trial, points)

@@ -62,9 +62,22 @@ def reprojection(
     t_cam_from_world_m: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return residuals, projected - observed, [point 2] and Jacobians: pose (w, v) [point 2 6], point [point 2 3]."""
+    residual, to_point = point_reprojection(points_world, xy_px, lens, R_cam_from_world, t_cam_from_world_m)
     points_cam = points_world @ R_cam_from_world.T + t_cam_from_world_m
-    pixels, jac = project_with_jacobian(points_cam, lens)
+    jac = to_point @ R_cam_from_world.T
     to_pose = np.empty((*jac.shape[:-1], 6))
     to_pose[..., :3] = -jac @ skew(points_cam)
     to_pose[..., 3:] = jac
-    return pixels - xy_px, to_pose, jac @ R_cam_from_world
+    return residual, to_pose, to_point
+
+
+def point_reprojection(
+    points_world: np.ndarray,
+    xy_px: np.ndarray,
+    lens: Intrinsics,
+    R_cam_from_world: np.ndarray,
+    t_cam_from_world_m: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return residuals, projected - observed, [point 2] and their Jacobian to the point [point 2 3]."""
+    pixels, jac = project_with_jacobian(points_world @ R_cam_from_world.T + t_cam_from_world_m, lens)
+    return pixels - xy_px, jac @ R_cam_from_world

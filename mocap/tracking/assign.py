@@ -47,7 +47,8 @@ def settle(
 ) -> np.ndarray:
     """Return the index [person camera frame] with every frame's choice checked against the other views.
 
-    xy_px [camera frame detection keypoint 2] holds the keypoints to use. At each frame of one camera's clock a person is triangulated from the present choice, gaps are filled for a moment, and in each view every detection goes to the
+    xy_px [camera frame detection keypoint 2] holds the keypoints to use. At each frame of one camera's clock a person
+    is triangulated from the present choice, gaps are filled for a moment, and in each view every detection goes to the
     person whom it is nearest to, each person taking the nearest of these, or none. Frames at which fewer than two views
     have a person keep their choice. Cost is linear in frames, cameras, detections and persons.
     """
