@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Frame(NamedTuple):
     """One decoded picture."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride] - nobody searches a frame like a tuple
     """Place in the video's presentation order, as in `VideoInfo.time_s`."""
     time_s: float
     """Presentation time on the camera's clock; the first frame is at 0."""

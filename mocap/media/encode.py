@@ -64,6 +64,7 @@ def _encode(file: Path, pictures: Iterable[np.ndarray], fps: Fraction, width: in
                 "Install PyAV from its own wheel: python -m pip install --force-reinstall av",
             )
         stream = container.add_stream(name, rate=fps, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for picture in pictures:
             even = np.ascontiguousarray(picture[:height, :width])

@@ -2,7 +2,8 @@
 
 MediaPipe's own tracker crops by the previous frame's keypoints, so one bad frame spoils the next. Here crops come from
 the person detector on both sides of a frame, or from the 3D reconstruction. Measured on four cameras x 100 frames of a
-man balancing (triangulated consistency): median 6.4 px, p90 15.7 px, with crops from the detector.
+man balancing (reprojection after plain triangulation of 12 joints, bodies about 900 px tall): median 6.3 px, p90 15.5 px
+with crops from the detector, 6.4 and 14.5 px with crops from the reconstruction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class BlazePose:
         self._detector = _checked(folder, self._card["detector"])
         self._landmarks = _checked(folder, self._card["landmarks"])
 
-    @cached_property
+    @property
     def identity(self) -> ModelIdentity:
         """What it is, for cache keys and reports."""
         return ModelIdentity(
@@ -66,7 +66,7 @@ class BlazePose:
             f"ai-edge-litert {metadata.version('ai-edge-litert')}",
         )
 
-    @cached_property
+    @property
     def keypoint_set(self) -> KeypointSet:
         """What it finds."""
         return load_keypoint_set(self._card["keypoint_set"])

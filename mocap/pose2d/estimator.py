@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -201,10 +201,3 @@ def _detect(
             )
         )
     return CameraDetections(estimator.keypoint_set, xy_px, score, info.time_s, info.size_px, diagnostics=tuple(found))
-
-
-def without_persons(detections: CameraDetections, min_frames: int) -> CameraDetections:
-    """Return the detections without tracks that are present in fewer than `min_frames` frames."""
-    n_present = np.isfinite(detections.xy_px).any((-1, -2)).sum(0)
-    keep = np.flatnonzero(n_present >= min_frames)
-    return replace(detections, xy_px=detections.xy_px[:, keep], score=detections.score[:, keep])

@@ -106,7 +106,7 @@ def _cheapest(costs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         return np.zeros((0, len(costs)), bool)
     apart = AGAINST_TWIST * (np.ptp(states, axis=1) > 0)
     unary = apart + sum(u[:, states[:, g]] for g, (u, _) in enumerate(costs))
-    step = sum(s[:, states[:, None, g], states[None, :, g]] for g, (_, s) in enumerate(costs))
+    step = np.sum([s[:, states[:, None, g], states[None, :, g]] for g, (_, s) in enumerate(costs)], axis=0)
     total, back = unary[0], np.zeros((n, len(states)), int)
     for f in range(1, n):
         reached = total[:, None] + step[f] + AGAINST_SWAP * 1e-3 * (1 - np.eye(len(states)))
