@@ -2,7 +2,7 @@
 
 MediaPipe's own tracker crops by the previous frame's keypoints, so one bad frame spoils the next. Here crops come from
 the person detector on both sides of a frame, or from the 3D reconstruction. Measured on four cameras x 100 frames of a
-man balancing (reprojection after plain triangulation of 12 joints, bodies about 900 px tall): median 6.3 px, p90 15.5 px
+man balancing (reprojection after plain triangulation of 12 joints, bodies about 900 px tall): median 6.3, p90 15.5 px
 with crops from the detector, 6.4 and 14.5 px with crops from the reconstruction.
 """
 
