@@ -36,7 +36,7 @@ def draw_figure(
     shown = [(e, s) for e, s in zip(figure.edges, figure.edge_sides, strict=True) if drawable[e[0]] and drawable[e[1]]]
     for (a, b), side in shown:
         cv2.line(image, xy[a], xy[b], SIDE_RGB[side], rim, cv2.LINE_AA, _SHIFT)
-    ends = np.array([edge for edge, _ in shown]).reshape(-1, 2)
+    ends = np.array([edge for edge, _ in shown], np.int64).reshape(-1, 2)
     colours = confidence_rgb(confidence[ends].min(-1)).tolist()
     for ((a, b), _), colour in zip(shown, colours, strict=True):
         cv2.line(image, xy[a], xy[b], colour, core, cv2.LINE_AA, _SHIFT)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +18,10 @@ from mocap.analysis.quality import CONFIDENT_SCORE, INLIER_PROBABILITY, Quality,
 from mocap.analysis.reprojection import reprojections
 from mocap.analysis.sampling import nearest
 from mocap.core.errors import InputError
-from mocap.core.progress import NoProgress, Progress, track
+from mocap.core.progress import Progress
 from mocap.core.take import SolvedTake
 from mocap.media.decode import frames
+from mocap.media.encode import write_video
 from mocap.media.probe import VideoInfo, probe
 
 MAX_SIDE_PX = 1920
@@ -78,7 +77,8 @@ def write_overlay(
         quality: what `measure_quality` returned for the take; measured when absent.
         progress: told of every frame.
 
-    Raises: InputError overlay-no-footage (no camera has a video), overlay-unknown-camera, and those of `probe`.
+    Raises: InputError overlay-no-footage (no camera has a video), overlay-unknown-camera, and those of `probe`;
+        SetupError and Cancelled as `write_video`.
     """
     unknown = sorted(set(videos) - set(take.detections.camera_names))
     if unknown:
@@ -94,12 +94,12 @@ def write_overlay(
             f"{path.name}: an overlay needs the footage of at least one camera, got none.",
             "Give the videos that the keypoints were detected in.",
         )
-    progress = progress or NoProgress()
     views, tile_px, columns = _views(take, videos, pixel_maps or {}, quality or measure_quality(take))
-    n_frames = take.motion.timeline.n_frames
+    timeline = take.motion.timeline
+    rows = -(-len(views) // columns)
+    size_px = (columns * tile_px[0], rows * tile_px[1] + _LEGEND_PX)
     pictures = _pictures(take, views, tile_px, columns)
-    write_video(path, track(pictures, progress, "overlay", n_frames), take.motion.timeline.fps)
-    return path
+    return write_video(path, pictures, timeline.fps, size_px, timeline.n_frames, progress)
 
 
 def _views(
@@ -266,25 +266,3 @@ def _legend(width: int) -> np.ndarray:
         text = "px: median distance to the detections"
         write_text(strip, text, x, base, letter, _DIM)
     return strip
-
-
-def write_video(path: Path, pictures: Iterator[np.ndarray], fps: Fraction) -> None:
-    """Write H.264 to a temporary name beside `path` and publish it in one step."""
-    import av
-
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        with av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
-            stream = None
-            for picture in pictures:
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "21"})
-                    stream.width, stream.height = picture.shape[1], picture.shape[0]
-                    stream.pix_fmt = "yuv420p"
-                    stream.thread_type = "AUTO"
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            if stream is not None:
-                container.mux(stream.encode(None))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

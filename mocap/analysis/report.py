@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
@@ -18,7 +19,7 @@ from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report_data import bone_data, chart_data, moment_data, motion_data, set_name, share_by_keypoint
 from mocap.analysis.thumbnails import moment_thumbnails
 from mocap.core.diagnostics import Diagnostic
-from mocap.core.errors import InputError
+from mocap.core.errors import SetupError
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import SolvedTake
 
@@ -57,7 +58,7 @@ def write_report(
         quality: what `measure_quality` returned for the take; measured when absent.
         progress: told of the pictures.
 
-    Raises: InputError report-not-written, and those of `mocap.media.probe.probe` for footage.
+    Raises: SetupError output-not-writable, and the InputErrors of `mocap.media.probe.probe` for footage.
     """
     quality = quality or measure_quality(take)
     moments = worst_moments(take, quality, N_MOMENTS)
@@ -110,17 +111,18 @@ def page(data: Mapping[str, Any]) -> str:
 def _publish(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, "utf-8")
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            "report-not-written",
-            f"{path}: the report cannot be written ({error.strerror or error}).",
-            "Choose an output folder that exists, can be written to and has space left.",
+        raise SetupError(
+            "output-not-writable",
+            f"{path}: the report cannot be written: {error}.",
+            "Choose an output folder that you may write to and that has space.",
         ) from error
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _file(file: Path, form: str, report: Path) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def _nearest_keypoint(joints: np.ndarray, keypoints: np.ndarray) -> list[int]:
 
 def _centre(joints: np.ndarray) -> np.ndarray:
     flat = joints.reshape(-1, 3)
-    return (flat.min(0) + flat.max(0)) / 2 * [1.0, 1.0, 0.0] if len(flat) else np.zeros(3)
+    middle = (flat.min(0) + flat.max(0)) / 2 if len(flat) else np.zeros(3)
+    return np.round(middle * [1.0, 1.0, 0.0], 3)
 
 
 def _pack_xyz(xyz_m: np.ndarray, centre_m: np.ndarray) -> dict[str, Any]:

@@ -186,18 +186,41 @@ def make_take(recipe: Recipe | None = None) -> SolvedTake:
 
 
 @pytest.fixture
+def new_take() -> Callable[..., SolvedTake]:
+    """Return a function that makes a synthetic take; its options are those of `Recipe`."""
+    return lambda **options: make_take(Recipe(**options))
+
+
+@pytest.fixture
+def new_camera() -> Callable[..., Camera]:
+    """Return a function that makes a camera: name, position and size."""
+    return look_at
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Callable[..., dict[str, Path]]:
+    """Return a function that writes grey footage for every camera of a take, frame for frame."""
+
+    def write(take: SolvedTake, **options: float) -> dict[str, Path]:
+        n = take.detections.n_frames
+        return {c.name: write_footage(tmp_path / f"{c.name}.mp4", c, n, **options) for c in take.rig.cameras}
+
+    return write
+
+
+@pytest.fixture
 def take() -> SolvedTake:
     """Return the small synthetic take: 5 cameras, 7 frames, 26 keypoints."""
     return make_take()
 
 
-def write_footage(path: Path, camera: Camera, n_frames: int, fps: Fraction = Fraction(60), size: float = 0.25) -> Path:
+def write_footage(path: Path, camera: Camera, n_frames: int, size: float = 0.25) -> Path:
     """Write grey footage in which the frame's number sets the brightness; size is relative to the calibration."""
     import av
 
     width, height = (int(s * size) // 2 * 2 for s in camera.intrinsics.size_px)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"g": "4", "preset": "ultrafast", "crf": "12"})
+        stream = container.add_stream("libx264", rate=60, options={"g": "4", "preset": "ultrafast", "crf": "12"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for n in range(n_frames):
             picture = np.full((height, width, 3), 40 + 8 * (n % 25), np.uint8)
