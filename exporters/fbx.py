@@ -15,6 +15,7 @@ import numpy as np
 
 from exporters.file_motion import along_bones, in_file_axes
 from exporters.job import Job, Mismatch, max_distance_m, require
+from mocap.core.conventions import world_from_yup
 from mocap.core.errors import SetupError
 from mocap.kernels.rotations import matrix_to_quat
 
@@ -107,12 +108,14 @@ def read_back(job: Job, path: Path) -> float:
         require(int(seen["n_objects"]) == 1, "more objects than the armature")
         rate = float(seen["fps"])
         require(abs(rate / float(motion.timeline.fps) - 1) < 1e-5, f"{rate} frames per second")
+        order = [motion.skeleton.index(name) for name in names]
+        rest = world_from_yup(in_file_axes(motion).rest_world()[1])[order] @ _BLENDER_RIGHT_FROM_WORLD.T
+        error_m = max_distance_m(seen["rest_world_m"], rest, "rest pose")
         if n == 0:
-            return 0.0
+            return error_m
         keys = seen["keys"]
         require(len(keys) == n, f"{len(keys)} keys for {n} frames")
         if n > 1 and np.abs((keys[-1] - keys[0]) / (n - 1) - seen["key_step"]).min() > 1e-4:
             raise Mismatch(f"keys from frame {keys[0]:.2f} to {keys[-1]:.2f} for {n} frames")
-        order = [motion.skeleton.index(name) for name in names]
         source = job.joints_world[1][seen["frames"]][:, order] @ _BLENDER_RIGHT_FROM_WORLD.T
-        return max_distance_m(seen["positions_world_m"], source, "joints")
+        return max(error_m, max_distance_m(seen["positions_world_m"], source, "joints"))

@@ -83,6 +83,11 @@ def _animate(rig: Any, job: dict[str, np.ndarray]) -> None:
         if bone.parent is None:
             turn = np.array(rest.to_3x3())
             _key(curves, pose, "location", frames, (job["root_cm"] - np.array(rest.translation)) @ turn)
+    # The exporter writes the pose of the moment as the rest pose: let go of the action, which it still finds and bakes.
+    rig.animation_data.action = None
+    for pose in rig.pose.bones:
+        pose.matrix_basis = Matrix.Identity(4)
+    bpy.context.view_layer.update()
 
 
 def _curves(rig: Any) -> Any:
@@ -122,7 +127,7 @@ def _write(path: str) -> None:
         bake_anim=True,
         bake_anim_use_all_bones=True,
         bake_anim_use_nla_strips=False,
-        bake_anim_use_all_actions=False,
+        bake_anim_use_all_actions=True,
         bake_anim_force_startend_keying=True,
         bake_anim_step=1.0,
         bake_anim_simplify_factor=0.0,
@@ -149,6 +154,7 @@ def _read(path: str, n_frames: int) -> dict[str, Any]:
     return {
         "names": np.array([b.name for b in rig.pose.bones]),
         "n_objects": len(scene.objects),
+        "rest_world_m": np.array([rig.matrix_world @ bone.head_local for bone in rig.data.bones]),
         "frames": frames,
         "positions_world_m": positions,
         "fps": scene.render.fps / scene.render.fps_base,
@@ -169,9 +175,7 @@ def _key_frames(rig: Any) -> np.ndarray:
         curves = action.fcurves
     frames = np.empty(2 * len(curves[0].keyframe_points), np.float32)
     curves[0].keyframe_points.foreach_get("co", frames)
-    # The importer computes in float32: keys on whole frames come out as 6.9999995.
-    frames = frames[0::2].astype(np.float64)
-    return np.where(np.abs(frames - np.round(frames)) < 1e-3, np.round(frames), frames)
+    return frames[0::2].astype(np.float64)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -39,6 +41,7 @@ FORMATS: dict[str, Format] = {
     )
 }
 STUDIO_RIG = "studio"
+_NO_SPACE_BYTES = 1 << 16
 
 
 def export(
@@ -119,7 +122,10 @@ def _read_back(job: Job, row: Format, partial: Path, final: Path) -> float:
             raise Mismatch(
                 f"a point lies {1000 * error_m:.2f} mm from its source, at most {1000 * TOLERANCE_M:.1f} expected"
             )
-    except (Mismatch, ValueError, KeyError, IndexError, EOFError, StopIteration, RuntimeError) as error:
+    except (Mismatch, struct.error, ValueError, KeyError, IndexError, EOFError, StopIteration, RuntimeError) as error:
+        if shutil.disk_usage(final.parent).free < _NO_SPACE_BYTES:
+            # Some libraries write less than they were asked to on a full disk and say nothing.
+            raise _disk_error(OSError(errno.ENOSPC, ""), final) from error
         raise SetupError(
             "export-mismatch",
             f"{final}: the {row.name} file does not read back as its source ({error}) and was discarded.",
