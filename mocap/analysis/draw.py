@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from mocap.analysis.figure import SIDE_RGB, Figure, confidence_rgb
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _SHIFT = 4
 """OpenCV draws at 1/16 px."""
@@ -18,7 +13,7 @@ _FAR_PX = 20000.0
 
 
 def draw_figure(
-    image: NDArray[np.uint8],
+    image: np.ndarray,
     figure: Figure,
     xy_px: np.ndarray,
     confidence: np.ndarray,
@@ -30,7 +25,7 @@ def draw_figure(
     """
     import cv2
 
-    drawable = np.isfinite(xy_px).all(-1) & (np.abs(np.nan_to_num(xy_px)) < _FAR_PX).all(-1)
+    drawable = _drawable(xy_px)
     xy = _fixed(np.where(drawable[:, None], xy_px, 0.0))
     core, rim = max(1, round(width_px)), max(3, round(width_px) + 2)
     shown = [(e, s) for e, s in zip(figure.edges, figure.edge_sides, strict=True) if drawable[e[0]] and drawable[e[1]]]
@@ -42,14 +37,14 @@ def draw_figure(
         cv2.line(image, xy[a], xy[b], colour, core, cv2.LINE_AA, _SHIFT)
 
 
-def draw_detections(image: NDArray[np.uint8], xy_px: np.ndarray, is_used: np.ndarray, radius_px: float) -> None:
+def draw_detections(image: np.ndarray, xy_px: np.ndarray, is_used: np.ndarray, radius_px: float) -> None:
     """Draw detections in place: white dots where the solve used them, dark crosses with a light rim where it did not.
 
     xy_px [keypoint 2] pixels of `image`; is_used [keypoint] bool.
     """
     import cv2
 
-    drawable = np.isfinite(xy_px).all(-1) & (np.abs(np.nan_to_num(xy_px)) < _FAR_PX).all(-1)
+    drawable = _drawable(xy_px)
     radius = int(radius_px * 2**_SHIFT)
     for k in np.flatnonzero(drawable):
         (at,) = _fixed(xy_px[k : k + 1])
@@ -65,14 +60,14 @@ def draw_detections(image: NDArray[np.uint8], xy_px: np.ndarray, is_used: np.nda
                 )
 
 
-def shade(image: NDArray[np.uint8], top: int, bottom: int, left: int, right: int, strength: float = 0.6) -> None:
+def shade(image: np.ndarray, top: int, bottom: int, left: int, right: int, strength: float = 0.6) -> None:
     """Darken a rectangle in place, so that text on it can be read."""
     box = image[top:bottom, left:right]
     box[:] = (box * np.float32(1.0 - strength)).astype(np.uint8)
 
 
 def write_text(
-    image: NDArray[np.uint8], text: str, left: float, baseline: float, height_px: float, rgb: tuple[int, int, int]
+    image: np.ndarray, text: str, left: float, baseline: float, height_px: float, rgb: tuple[int, int, int]
 ) -> int:
     """Write text in place and return its width in pixels; height_px is that of a capital letter."""
     import cv2
@@ -82,6 +77,10 @@ def write_text(
     printable = text.encode("ascii", "replace").decode()  # OpenCV's built-in font has no other letters
     cv2.putText(image, printable, (round(left), round(baseline)), font, scale, rgb, width, cv2.LINE_AA)
     return int(cv2.getTextSize(printable, font, scale, width)[0][0])
+
+
+def _drawable(xy_px: np.ndarray) -> np.ndarray:
+    return np.isfinite(xy_px).all(-1) & (np.abs(np.nan_to_num(xy_px)) < _FAR_PX).all(-1)
 
 
 def _fixed(xy_px: np.ndarray) -> list[tuple[int, int]]:

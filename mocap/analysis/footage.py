@@ -31,8 +31,9 @@ def grab_frames(path: Path, indices: Iterable[int], info: VideoInfo | None = Non
     with open_video(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        ticks = float(info.time_base / stream.time_base)
-        half_frame = 0.5 / float(info.fps * stream.time_base)
+        base = stream.time_base or info.time_base
+        ticks = float(info.time_base / base)
+        half_frame = 0.5 / float(info.fps * base)
         at = -_NEAR_FRAMES - 1
         decoder = iter(container.decode(stream))
         for index in wanted:
