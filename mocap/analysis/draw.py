@@ -80,7 +80,7 @@ def write_text(
 
 
 def _drawable(xy_px: np.ndarray) -> np.ndarray:
-    return np.isfinite(xy_px).all(-1) & (np.abs(np.nan_to_num(xy_px)) < _FAR_PX).all(-1)
+    return np.asarray(np.isfinite(xy_px).all(-1) & (np.abs(np.nan_to_num(xy_px)) < _FAR_PX).all(-1))
 
 
 def _fixed(xy_px: np.ndarray) -> list[tuple[int, int]]:
