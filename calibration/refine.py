@@ -230,9 +230,9 @@ def _correlation(residuals: np.ndarray, obs: Observations) -> float:
     (1 + rho) / (1 - rho) of a first-order process, rho from the medians of products of signs, so outliers do not count:
     for Gaussian residuals E[sign sign'] = 2/pi asin(rho).
     """
-    seen = np.isfinite(residuals).all(-1)
+    seen = np.asarray(np.isfinite(residuals).all(-1))
     centred = residuals.copy()
-    for c in np.nonzero(seen.any(1))[0]:
+    for c in np.nonzero(seen.any(-1))[0]:
         centred[c] -= np.median(residuals[c, seen[c]], axis=0)
     order = np.lexsort((obs.instant, obs.keypoint))
     follows = (np.diff(obs.keypoint[order]) == 0) & (np.diff(obs.instant[order]) == 1)

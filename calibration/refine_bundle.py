@@ -156,7 +156,7 @@ def _improve_points(points: np.ndarray, obs: Observations, poses: Poses, rig: Ca
         r, jac = point_reprojection(
             points, xy[c], camera.intrinsics, poses.R_cam_from_world[c], poses.t_cam_from_world_m[c]
         )
-        good = np.isfinite(r).all(-1)
+        good = np.asarray(np.isfinite(r).all(-1))
         r, jac = np.where(good[:, None], r, 0.0), np.where(good[:, None, None], jac, 0.0)
         weighted = (jac / (sigma**2 + (r**2).sum(-1) / CAUCHY**2)[:, None, None]).transpose(0, 2, 1)
         V += weighted @ jac

@@ -29,7 +29,7 @@ class Observations:
     @property
     def seen(self) -> np.ndarray:
         """[camera point] bool."""
-        return np.isfinite(self.xy_px).all(-1)
+        return np.asarray(np.isfinite(self.xy_px).all(-1))
 
     def select(self, points: np.ndarray) -> Observations:
         """Return the observations of some points (boolean mask or indices)."""

@@ -13,8 +13,6 @@ CHUNK = 512
 MAX_FILL_S = 0.3
 GATE = 1.5 * MISS_LIMIT
 """A detection farther than this share of its size from where the other views put the person is somebody else."""
-MEMBER_BONUS = 0.02
-"""A detection of the person's own tracklets is preferred to another by this share of its size."""
 N_PASSES = 2
 """The first pass corrects views in which people were exchanged, the second starts without these."""
 
@@ -83,7 +81,6 @@ def _settle_part(index: np.ndarray, xy: np.ndarray, size: np.ndarray, rig: Camer
         known = np.stack([np.isfinite(p[..., 0]).sum(-1) >= MIN_COMMON for p in points])
         now = np.maximum(index[:, c], 0)
         unjudged = (index[:, c] >= 0) & ~np.isfinite(np.take_along_axis(off, now[..., None], 2)[..., 0])
-        off = np.where(np.arange(off.shape[2]) == index[:, c, :, None], off - MEMBER_BONUS, off)
         off = np.where(np.isfinite(off), off, np.inf)
         # Somebody else is nearer to it.
         off = np.where(off > off.min(0), np.inf, off)

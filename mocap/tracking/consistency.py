@@ -112,7 +112,7 @@ def triangulate(xy_normalised: np.ndarray, rig: CameraRig, n_iterations: int = 3
     points = triangulate_dlt(xy_normalised, weight, R, t)
     for _ in range(n_iterations):
         off = deviation(points, xy_normalised, rig)
-        weight = np.where(np.isfinite(off), 1.0 / np.sqrt(1.0 + (off / RAY_SCALE) ** 2), 0.0)
+        weight = np.asarray(np.where(np.isfinite(off), 1.0 / np.sqrt(1.0 + (off / RAY_SCALE) ** 2), 0.0))
         points = triangulate_dlt(xy_normalised, weight, R, t)
     return points
 
