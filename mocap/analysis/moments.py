@@ -89,6 +89,11 @@ def worst_moments(take: SolvedTake, quality: Quality, n: int = 8) -> tuple[Momen
     return tuple(moments)
 
 
+def far_frames(take: SolvedTake, quality: Quality) -> np.ndarray:
+    """Return the master frames where a keypoint is beyond FAR_LIMIT_PX of confident detections in two or more views."""
+    return np.flatnonzero(_far(take, quality).severity > 1.0)
+
+
 def _scale(take: SolvedTake) -> np.ndarray:
     """Return [camera] how much larger than 1920 px each camera's picture is."""
     names = take.detections.camera_names

@@ -226,7 +226,7 @@ def _bone_width_px(figure_px: np.ndarray) -> float:
 def _label(tile: np.ndarray, view: _View, index: int, time_s: float) -> None:
     """Write the camera, its frame, the master time and the error into the tile's upper edge."""
     height, width = tile.shape[:2]
-    letter = float(np.clip(width / 60, 7, 12))
+    letter = float(np.clip(width / 50, 7, 12))
     shade(tile, 0, round(letter * 2.8), 0, width)
     baseline = letter * 1.9
     at = 10 + write_text(tile, view.name, 10, baseline, letter * 1.1, _INK)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mocap.analysis.moments import Trouble, camera_frames, worst_moments
+from mocap.analysis.moments import Trouble, camera_frames, far_frames, worst_moments
 from mocap.analysis.quality import measure_quality
 from mocap.core.keypoints import Keypoints2D, Points3D, Source
 
@@ -45,6 +45,8 @@ def test_a_keypoint_is_far_only_when_two_views_say_so(new_take):
     first = _worst(_with_detections(take, two, inlier))[0]
     assert (first.trouble, first.keypoint) == (Trouble.FAR, "LWrist")
     assert first.score > 4
+    far = _with_detections(take, two, inlier)
+    assert far_frames(far, measure_quality(far)).tolist() == [60]
 
 
 def test_a_long_gap_is_shown_at_its_middle(new_take):
