@@ -21,7 +21,7 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 MIN_SCORE = 0.3
-MAX_POINTS = 4000
+MAX_OBSERVATIONS = 14000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
 N_BLOCKS = 8
@@ -88,13 +88,14 @@ def refine_extrinsics(
     Bundle adjustment over poses and points with a robust cost; the world does not move and metres stay metres. The
     result is taken only if parts of the take that were held out of the fit agree better with it, significantly; else
     the rig comes back unchanged with a diagnostic that says why. `free_time_offsets` lets each camera's clock shift.
-    Cost: linear in points, of which at most about 4000, spread over the take, are used.
+    Cost: linear in points, of which at most about 14000 observations, spread over the take, are used.
 
     Raises InputError `refine-needs-one-person` and `rig-camera-missing`.
     """
     rig_used = _matching(rig, detections)
     progress = progress or NoProgress()
-    obs = gather(detections, min_score, MAX_POINTS, with_velocity=free_time_offsets)
+    max_points = MAX_OBSERVATIONS // detections.n_cameras
+    obs = gather(detections, min_score, max_points, with_velocity=free_time_offsets)
     free = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or free.sum() < 2:
         counts = dict(zip(rig_used.names, obs.seen.sum(1).tolist(), strict=True))
@@ -325,7 +326,7 @@ def _stale(before: dict[str, CameraReprojection], moved: dict[str, CameraMove]) 
             shifted[name] = camera
     if not shifted:
         return ()
-    text = ", ".join(f"{n} by ({c.bias_px[0]:+.0f}, {c.bias_px[1]:+.0f}) px" for n, c in shifted.items())
+    text = ", ".join(f"{n} by ({round(c.bias_px[0]):+d}, {round(c.bias_px[1]):+d}) px" for n, c in shifted.items())
     outcome = "The cameras were re-solved from the person." if moved else "The cameras were left as they are."
     return (
         Diagnostic(

@@ -108,7 +108,7 @@ def triangulate(xy_normalised: np.ndarray, rig: CameraRig, n_iterations: int = 3
     """
     R = np.stack([c.R_cam_from_world for c in rig.cameras])
     t = np.stack([c.t_cam_from_world_m for c in rig.cameras])
-    weight = np.isfinite(xy_normalised).all(-1).astype(np.float64)
+    weight = np.asarray(np.isfinite(xy_normalised).all(-1), np.float64)
     points = triangulate_dlt(xy_normalised, weight, R, t)
     for _ in range(n_iterations):
         off = deviation(points, xy_normalised, rig)
