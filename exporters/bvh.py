@@ -103,7 +103,7 @@ def read_bvh(path: Path) -> tuple[list[str], float, np.ndarray]:
     position: list[np.ndarray] = []
     at = 0
     for parent, offset, names_of in zip(parents, offsets, channels, strict=True):
-        R = np.tile(np.eye(3), (n_frames, 1, 1))
+        turned = np.tile(np.eye(3), (n_frames, 1, 1))
         t = np.tile(offset, (n_frames, 1))
         for channel in names_of:
             axis, column = "XYZ".index(channel[0]), data[:, at]
@@ -111,11 +111,11 @@ def read_bvh(path: Path) -> tuple[list[str], float, np.ndarray]:
             if channel.endswith("position"):
                 t[:, axis] = t[:, axis] + column
             else:
-                R = R @ _elementary(axis, np.radians(column))
+                turned = turned @ _elementary(axis, np.radians(column))
         if parent >= 0:
             t = position[parent] + np.einsum("fab,fb->fa", rotation[parent], t)
-            R = rotation[parent] @ R
-        rotation.append(R)
+            turned = rotation[parent] @ turned
+        rotation.append(turned)
         position.append(t)
     return names, frame_time_s, np.stack(position, 1)
 
@@ -135,7 +135,8 @@ def _read_hierarchy(lines: Iterator[str]) -> tuple[list[str], list[int], list[np
             names.append(rest[0])
         elif word == "End":
             # Its braces open a level that holds no joint.
-            next(lines), next(lines), next(lines)
+            for _ in range(3):
+                next(lines)
         elif word == "{":
             stack.append(len(names) - 1)
         elif word == "}":

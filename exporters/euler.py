@@ -24,7 +24,7 @@ def continuous_zxy_deg(R: np.ndarray) -> np.ndarray:
     first = np.stack([z, x, y], -1)
     second = np.stack([z + 180.0, 180.0 - x, y + 180.0], -1)
     out = np.empty_like(first)
-    previous = np.zeros_like(first[0]) if len(first) else None
+    previous = np.zeros(first.shape[1:])
     for f in range(len(first)):
         a = _nearest(first[f], previous)
         b = _nearest(second[f], previous)

@@ -53,7 +53,7 @@ def _build_armature(job: dict[str, np.ndarray]) -> Any:
     bpy.context.scene.collection.objects.link(rig)
     bpy.context.view_layer.objects.active = rig
     bpy.ops.object.mode_set(mode="EDIT")
-    bones = []
+    bones: list[Any] = []
     for name, parent, place, wxyz, length in zip(
         job["names"], job["parents"], job["rest_world_cm"], job["rest_world_wxyz"], job["length_cm"], strict=True
     ):

@@ -105,9 +105,11 @@ def bone_shapes(motion: FileMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """
     R, place = motion.rest_world()
     pieces = [(p, place[j]) for j, p in enumerate(motion.parents) if p >= 0]
-    leaves = np.isfinite(motion.tip_m).all(-1).nonzero()[0]
-    pieces += [(int(j), place[j] + R[j] @ motion.tip_m[j]) for j in leaves]
-    vertices, owners, triangles = [], [], []
+    leaves = [j for j, tip in enumerate(motion.tip_m) if np.isfinite(tip).all()]
+    pieces += [(j, place[j] + R[j] @ motion.tip_m[j]) for j in leaves]
+    vertices: list[np.ndarray] = []
+    owners: list[int] = []
+    triangles: list[list[int]] = []
     for joint, end in pieces:
         start, axis = place[joint], end - place[joint]
         length = float(np.linalg.norm(axis))

@@ -25,6 +25,7 @@ R_BLENDER_FROM_WORLD = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1
 """A character that faces +Z in a Y-up file faces Blender's front, -Y; in the studio's world it faces +X."""
 NTSC = Fraction(60000, 1001)
 N_FRAMES = 7
+PLACES = (("LeftHand", "hand_l"), ("RightHand", "hand_r"), ("Head", "head"))
 FILES = [f"{rig}.{suffix}" for rig in ("studio", "mixamo", "ue5") for suffix in ("bvh", "fbx", "glb")] + ["ntsc.fbx"]
 
 
@@ -73,9 +74,7 @@ def test_blender_shows_the_joints_upright_and_in_size_without_options(
 def test_the_rest_pose_stands_on_the_floor_in_a_t_pose(file: str, seen: dict[str, np.ndarray]) -> None:
     names, rest = seen[f"{file}:names"].tolist(), seen[f"{file}:rest"]
     at = {name.removeprefix("mixamorig:"): place for name, place in zip(names, rest, strict=True)}
-    left, right, head = (
-        at.get(a, at.get(b)) for a, b in (("LeftHand", "hand_l"), ("RightHand", "hand_r"), ("Head", "head"))
-    )
+    left, right, head = (next(at[n] for n in both if n in at) for both in PLACES)
     assert left[0] > 0.6
     assert right[0] < -0.6
     assert abs(left[2] - right[2]) < 1 * MM
@@ -164,12 +163,11 @@ def test_trimesh_reads_the_body_of_the_glb_in_metres_and_upright(samples: Module
     import trimesh
 
     export(samples.sample_take(), ["glb"], tmp_path)
-    scene = trimesh.load(tmp_path / "subject_0.glb")
+    scene = trimesh.load_scene(tmp_path / "subject_0.glb")
     (low, high) = scene.bounds
     assert -0.1 < low[1] < 0.1
     assert 1.6 < high[1] < 1.9
     assert 1.6 < high[0] - low[0] < 2.0
-    assert sum(g.is_watertight for g in scene.geometry.values()) in (0, 1)
 
 
 def test_the_glb_follows_the_rules_of_its_container(samples: ModuleType, tmp_path: Path) -> None:
