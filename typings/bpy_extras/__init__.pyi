@@ -1,0 +1,1 @@
+"""bpy_extras has no types."""
