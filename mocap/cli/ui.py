@@ -97,7 +97,8 @@ class PlainProgress:
             task = self._stacks.tasks[-1]
             task.done += amount
             now = self._clock()
-            if now - self._said_s >= PLAIN_LINE_EVERY_S:
+            is_over = task.total is not None and task.done >= task.total
+            if now - self._said_s >= PLAIN_LINE_EVERY_S and not is_over:
                 self._said_s = now
                 self._stream.write(_line(task, now) + "\n")
                 self._stream.flush()
@@ -109,10 +110,10 @@ class PlainProgress:
 
 
 def _line(task: _Task, now_s: float) -> str:
-    if not task.total:
+    if not task.total or task.done <= 0:
         return f"{task.label}: {now_s - task.start_s:.0f} s"
     share = min(task.done / task.total, 1.0)
-    left_s = (now_s - task.start_s) * (1 - share) / share if share > 0 else float("nan")
+    left_s = (now_s - task.start_s) * (1 - share) / share
     return f"{task.label}: {share:.0%}, about {left_s:.0f} s left"
 
 

@@ -29,7 +29,7 @@ def test_without_a_terminal_a_line_with_the_time_left_comes_every_few_seconds() 
     progress.finish()
     lines = stream.getvalue().splitlines()
     assert lines[0] == "detecting: 25%, about 15 s left"
-    assert len(lines) == 4
+    assert len(lines) == 3
 
 
 def test_short_work_says_nothing() -> None:
