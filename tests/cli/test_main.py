@@ -186,7 +186,7 @@ def started(verb_folder: Path, how: str, *options: str) -> subprocess.Popen[str]
     return process
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
 def test_ctrl_c_stops_with_130_and_a_message(verb_folder: Path) -> None:
     process = started(verb_folder, "nap")
     process.send_signal(signal.SIGINT)
@@ -196,7 +196,7 @@ def test_ctrl_c_stops_with_130_and_a_message(verb_folder: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
 def test_a_second_ctrl_c_ends_native_code_at_once(verb_folder: Path) -> None:
     process = started(verb_folder, "native")
     began = time.monotonic()
@@ -208,7 +208,7 @@ def test_a_second_ctrl_c_ends_native_code_at_once(verb_folder: Path) -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
 def test_ctrl_c_with_json_reports_in_json(verb_folder: Path) -> None:
     process = started(verb_folder, "nap", "--json")
     process.send_signal(signal.SIGINT)
@@ -216,7 +216,7 @@ def test_ctrl_c_with_json_reports_in_json(verb_folder: Path) -> None:
     assert json.loads(out)["error"]["code"] == "cancelled"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes: not on Windows")
 def test_a_reader_that_went_away_is_no_error(verb_folder: Path) -> None:
     code = "import sys; from mocap.cli import main as m; m.VERBS = {'try': 'try_verb'}; sys.exit(m.main(['try']))"
     reader, writer = os.pipe()

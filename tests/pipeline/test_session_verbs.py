@@ -260,7 +260,7 @@ def in_process(shoot: Any, *arguments: object, **environment: str) -> subprocess
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
 def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(
     session: Path, shoot: Any, stand_in: Any, mocap: Mocap, tmp_path: Path
 ) -> None:

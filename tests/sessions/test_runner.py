@@ -183,7 +183,7 @@ print(",".join(sorted(done.reused)), done["second"].sum())
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL: not on Windows")
 def test_a_killed_run_resumes_where_it_stopped_with_the_same_result(tmp_path: Path) -> None:
     def process(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder), how]

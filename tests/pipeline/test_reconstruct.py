@@ -1,0 +1,191 @@
+"""`mocap reconstruct`: keypoint files in, the files and figures that are promised out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibration.files import read_rig, write_rig
+from mocap.core.camera import CameraRig
+from mocap.core.timeline import TimeMap
+from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.synth.detections import Faults, detect
+from mocap.synth.files import write_take
+from mocap.synth.performer import HALPE26, Performer
+from mocap.synth.rig import ring_rig
+
+FPS, N_CAMERAS, N_FRAMES = Fraction(60), 5, 67
+OFFSETS_S = (0.0, 0.03, -0.05, 0.02, 0.11)
+
+Mocap = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Take:
+    folder: Path
+    performer: Performer
+
+    def arguments(self, out: Path, *more: object) -> tuple[object, ...]:
+        given = ("--rig", self.folder / "rig.toml", "--keypoints", self.folder / "keypoints")
+        return ("reconstruct", *given, "--fps", "60", "--out", out, *more)
+
+
+@pytest.fixture(scope="module")
+def take(tmp_path_factory: pytest.TempPathFactory) -> Take:
+    """A person with clocks that differ, as `times.csv` says."""
+    rng = np.random.default_rng(17)
+    rig, performer = ring_rig(N_CAMERAS, rng), Performer.random(rng, stride=0.0)
+    maps = {
+        name: TimeMap(offset_s, 20.0 * c) for c, (name, offset_s) in enumerate(zip(rig.names, OFFSETS_S, strict=True))
+    }
+    faults = Faults(noise_px=1.0, outlier_share=0.03, dropout_share=0.05)
+    seen = detect([performer], rig, FPS, N_FRAMES, rng, faults=faults, time_maps=maps).keypoints
+    folder = write_take(tmp_path_factory.mktemp("take") / "take", rig, seen)
+    rows = [f"{name},{m.offset_s},{m.drift_ppm}" for name, m in maps.items()]
+    (folder / "times.csv").write_text("\n".join(["camera,offset_s,drift_ppm", *rows]) + "\n")
+    return Take(folder, performer)
+
+
+@pytest.fixture(scope="module")
+def result(take: Take, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mocap.cli import main as cli
+
+    out = tmp_path_factory.mktemp("result")
+    assert cli.main([*map(str, take.arguments(out, "--times", take.folder / "times.csv", "--json"))]) == 0
+    return out
+
+
+def test_the_promised_files_are_there(result: Path) -> None:
+    assert sorted(p.name for p in result.iterdir()) == [
+        "report.json",
+        "subject_0.bvh",
+        "subject_0.npz",
+        "subject_0.trc",
+        "subject_0_points.trc",
+    ]
+
+
+def test_the_report_has_the_promised_fields_and_stages_add_up(result: Path) -> None:
+    report = json.loads((result / "report.json").read_text())
+    assert report["subjects"] == ["subject_0"]
+    assert set(report["cameras"]) == {f"cam{c + 1}" for c in range(N_CAMERAS)}
+    assert all({"reproj_median_px", "reproj_p95_px"} <= set(c) for c in report["cameras"].values())
+    assert {"read", "points", "solve", "export", "total"} <= set(report["seconds"])
+    stages = sum(v for name, v in report["seconds"].items() if name != "total")
+    assert stages == pytest.approx(report["seconds"]["total"], rel=0.02)
+    assert report["bone_sd_mm"] < 0.01
+    assert {"measured", "interpolated"} <= set(report["share"])
+    assert sum(report["rejected"].values()) > 0
+
+
+def test_the_arrays_have_the_promised_names_and_shapes(result: Path) -> None:
+    with np.load(result / "subject_0.npz") as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    frames, names = shapes["time_s"][0], shapes["names"][0]
+    joints = shapes["joint_names"][0]
+    assert names == len(HALPE26)
+    assert shapes["xyz_m"] == (frames, names, 3)
+    assert shapes["sigma_m"] == shapes["source"] == (frames, names)
+    assert shapes["inlier_probability"] == (N_CAMERAS, N_FRAMES, names)
+    assert shapes["contact"] == (frames, *shapes["contact_names"])
+    assert shapes["joint_R_world"] == (frames, joints, 3, 3)
+
+
+def test_rows_are_at_master_time_from_the_first_instant_that_two_cameras_see(result: Path, take: Take) -> None:
+    with np.load(result / "subject_0.npz") as arrays:
+        time_s, xyz_m = arrays["time_s"], arrays["xyz_m"]
+    np.testing.assert_allclose(time_s, sorted(OFFSETS_S)[1] + np.arange(len(time_s)) / 60, atol=1e-9)
+    error_mm = 1000 * np.linalg.norm(xyz_m - take.performer.points(time_s), axis=-1)
+    assert np.median(error_mm) < 12
+    assert np.percentile(error_mm, 95) < 40
+
+
+def test_the_trc_holds_master_time_and_world_axes(result: Path, take: Take) -> None:
+    lines = (result / "subject_0.trc").read_text().splitlines()
+    names = [n for n in lines[3].split("\t")[2:] if n.strip()]
+    rows = np.array([[float(v) for v in line.split("\t") if v.strip()] for line in lines[5:] if line.strip()])
+    time_s, yzx_m = rows[:, 1], rows[:, 2:].reshape(len(rows), -1, 3)
+    truth = take.performer.points(time_s)[..., [1, 2, 0]]
+    order = [HALPE26.names.index(n.strip()) for n in names]
+    assert np.median(np.linalg.norm(yzx_m - truth[:, order], axis=-1)) < 0.012
+
+
+def test_without_times_the_difference_of_clocks_shows(take: Take, mocap: Mocap, tmp_path: Path, result: Path) -> None:
+    status, data = mocap(*take.arguments(tmp_path))
+    assert status == 0
+    informed = json.loads((result / "report.json").read_text())
+    assert data["reproj_median_px"] > informed["reproj_median_px"]
+
+
+def test_formats_and_units_are_as_asked(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    status, data = mocap(*take.arguments(tmp_path, "--to", "glb,c3d,csv"))
+    assert status == 0
+    asked = {"subject_0.glb", "subject_0.c3d", "subject_0.csv"}
+    assert set(data["files"]) == asked | {"subject_0.npz", "subject_0_points.trc", "report.json"}
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        (("--subjects", "2"), 2, "subjects-unsupported"),
+        (("--subjects", "auto"), 2, "subjects-unsupported"),
+        (("--to", "mp3"), 1, "format-unknown"),
+        (("--keypoint-set", "halpe27"), 1, "keypoint-set-unknown"),
+        (("--fps", "0"), 2, "usage"),
+        (("--subject-at", "here"), 2, "usage"),
+        (("--subject-at", "-9,-9,-9"), 2, "usage"),
+        (("--times", "nothing.csv"), 1, "times-missing"),
+        (("--rig", "nothing.toml"), 1, "rig-missing"),
+        (("--keypoints", "nothing"), 1, "keypoints-folder-missing"),
+    ],
+)
+def test_wrong_options_are_named(
+    more: tuple[str, str], status: int, code: str, take: Take, mocap: Mocap, tmp_path: Path
+) -> None:
+    got, data = mocap(*take.arguments(tmp_path / "out", *more))
+    assert (got, data["error"]["code"]) == (status, code)
+
+
+def test_a_place_with_negative_coordinates_is_no_option(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    x, y = take.performer.center_m
+    assert mocap(*take.arguments(tmp_path, "--subject-at", f"-{abs(x)},{y}"))[0] == 0
+
+
+def test_an_output_folder_that_cannot_be_written_to_is_refused_before_any_work(
+    take: Take, mocap: Mocap, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    status, data = mocap(*take.arguments(tmp_path / "file" / "out"))
+    assert (status, data["error"]["code"]) == (1, "output-not-writable")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_rig_with_more_cameras_than_keypoint_folders_is_refused(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    keypoints = tmp_path / "keypoints"
+    keypoints.mkdir()
+    for c in (1, 2, 3):
+        (keypoints / f"cam{c}_json").symlink_to(take.folder / "keypoints" / f"cam{c}_json")
+    status, data = mocap(*take.arguments(tmp_path / "out", "--keypoints", keypoints))
+    assert (status, data["error"]["code"]) == (1, "camera-count-mismatch")
+
+
+def test_a_stale_calibration_is_reported_and_refined_when_asked(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    cameras = list(read_rig(take.folder / "rig.toml").cameras)
+    turn = quat_to_matrix(quat_exp(np.array([0.0, 0.015, 0.0])))
+    R, t = cameras[2].R_cam_from_world, cameras[2].t_cam_from_world_m
+    cameras[2] = cameras[2].with_extrinsics(turn @ R, turn @ t)
+    write_rig(tmp_path / "stale.toml", CameraRig(tuple(cameras)))
+    stale = ("--rig", tmp_path / "stale.toml", "--times", take.folder / "times.csv")
+    _, given = mocap(*take.arguments(tmp_path / "given", *stale))
+    (biased,) = [d for d in given["diagnostics"] if d["code"] == "rig-biased"]
+    assert list(biased["data"]["bias_px"]) == ["cam3"]
+    _, refined = mocap(*take.arguments(tmp_path / "refined", *stale, "--refine-rig"))
+    assert refined["refine"]["is_refined"]
+    assert refined["reproj_median_px"] < given["reproj_median_px"]
