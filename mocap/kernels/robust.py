@@ -45,7 +45,8 @@ def fit_sigma_of_score(
     ok = np.isfinite(lengths_px) & (score > 0)
     lengths_px, score = lengths_px[ok], score[ok]
     edges = np.unique(np.quantile(score, np.linspace(0, 1, n_bins + 1))) if len(score) else np.zeros(0)
-    centres, sigmas = [], []
+    centres: list[float] = []
+    sigmas: list[float] = []
     if len(edges) > 2:
         which = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, len(edges) - 2)
         for b in range(len(edges) - 1):

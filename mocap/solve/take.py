@@ -123,7 +123,7 @@ def _landmarks_in(points: Points3D) -> tuple[tuple[str, ...], list[int]]:
             "performer-not-seen",
             f"the take cannot be solved: {', '.join(missing)} were never seen by two cameras at once "
             f"(expected hips and shoulders in more than {MIN_KNOWN_SHARE:.0%} of the {len(points.xyz_m)} frames)",
-            "Check that the rig belongs to this footage, that the cameras are in sync and that two of them see the performer.",
+            "Check that the rig belongs to the footage, that the cameras are in sync and see the performer.",
         )
     return names, index
 
