@@ -263,7 +263,7 @@ def make_shoot(folder: Path) -> tuple[SolvedTake, dict[str, Path]]:
     for c, name in enumerate(rig.names):
         count = len(truth[f"t_{name}"])
         xy[c, :count, 0], time[c, :count] = truth[f"uv_{name}"][:, order], truth[f"t_{name}"]
-    seen = np.isfinite(xy).all(-1)
+    seen = np.asarray(np.isfinite(xy).all(-1))
     measured = np.full(xyz.shape[:2], Source.MEASURED, np.uint8)
     points = Points3D(keypoint_set, t, xyz, np.full(xyz.shape[:2], 0.005), measured)
     base = make_motion(len(t), Fraction(60), float(t[0]))

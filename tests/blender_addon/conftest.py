@@ -38,7 +38,8 @@ def coded_video(path: Path, n_frames: int, fps: Fraction, size_px: tuple[int, in
 
     width, height = size_px
     texture = np.random.default_rng(5).uniform(0, 255, (height // 9, width // 9, 1)).astype(np.uint8)
-    background = np.repeat(cv2.resize(texture, size_px, interpolation=cv2.INTER_CUBIC)[..., None], 3, axis=2)
+    grey = np.asarray(cv2.resize(texture, size_px, interpolation=cv2.INTER_CUBIC), np.uint8)
+    background = np.repeat(grey[..., None], 3, axis=2)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "10", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

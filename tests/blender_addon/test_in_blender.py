@@ -30,9 +30,16 @@ def matrix_and_distortion(scene_path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), np.array(camera["distortion"])
 
 
+def grey_picture(path: str) -> np.ndarray:
+    """Return a picture [height width] in grey."""
+    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    assert picture is not None, path
+    return picture
+
+
 def frame_number(path: str) -> int:
     """Return the number that a coded video's picture shows."""
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    picture = grey_picture(path)
     height, width = picture.shape
     return sum(1 << b for b in range(6) if picture[height // 4, int((b + 0.5) * width / 6)] > 127)
 
@@ -126,7 +133,7 @@ def test_blender_undistorts_the_footage_as_opencv_does(in_blender: dict[str, Any
     grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     expected = cv2.undistort(grey, lens[0], lens[1], None, lens[0])
     inside = (slice(95, 170), slice(15, 305))
-    seen = [cv2.imread(p, cv2.IMREAD_GRAYSCALE) for p in in_blender["undistorted"]]
+    seen = [grey_picture(p) for p in in_blender["undistorted"]]
     best = min((float(np.abs(s[inside].astype(int) - expected[inside]).mean()) for s in seen), default=np.inf)
     untouched = float(np.abs(grey[inside].astype(int) - expected[inside]).mean())
     assert best < 0.15 * untouched, (best, untouched)

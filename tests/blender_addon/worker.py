@@ -182,6 +182,7 @@ def undistorted(folder: Path) -> list[str]:
     area.spaces.active.clip = clip
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.clip.rebuild_proxy()
+    found: list[str] = []
     for _ in range(200):
         found = [str(p) for p in sorted((folder / "proxy").rglob("*.jpg")) if p.stat().st_size]
         if len(found) > 1:

@@ -192,6 +192,7 @@ def sighting(x: float, score: float = 0.9, radius: float = 50.0) -> Sighting:
 
 def test_a_person_keeps_the_slot_while_moving() -> None:
     tracks = PersonTracks()
+    seen: list[Sighting | None] = []
     for x in range(0, 200, 20):
         seen = tracks.update(
             [sighting(400 - x), sighting(float(x))] if x % 40 else [sighting(float(x)), sighting(400 - x)]
