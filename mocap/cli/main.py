@@ -53,6 +53,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line. Returns 0 done, 1 user error, 2 usage, 3 a quality gate failed, 130 cancelled."""
+    # Our matrices are small and cameras are what is parallel: BLAS threads would only get in each other's way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = _joined(list(sys.argv[1:] if argv is None else argv))
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     json_mode = "--json" in options
