@@ -3,17 +3,20 @@
 A rig is a TOML file in `mocap/retarget/rigs`: `name`, and one `[[joints]]` table per joint, parents first, with
 `name`, `parent` (absent for the root), `offset_m` in the parent's frame (the root's is its place in the world),
 `bind_wxyz` parent_from_joint (identity when absent), `tip_m` for leaves, `studio` (the studio joint whose turn it
-follows; absent: it keeps its bind rotation), `share` (the part of the way that it goes from its parent's turn to that
-joint's, 1 when absent) and `place` (the studio joint that it sits on in the performer's proportions: `studio` when
-absent, "none": none).
+follows; absent: it keeps its bind rotation), `place` (the studio joint that it sits on in the performer's proportions:
+`studio` when absent, "none": none) and, instead of `studio`, `chain`: the first studio joint of a chain and the one
+after its last, for bones that together lie along that chain but are cut otherwise (spines). The joint after them has
+that last one as its `place`.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -30,10 +33,10 @@ class TargetRig:
     """The rig in its own proportions."""
     studio_joints: tuple[str, ...]
     """For each joint the studio joint that it follows; '' for joints that keep their bind rotation."""
-    shares: tuple[float, ...]
-    """For each joint the part of the way that it goes from its parent's turn to that of the studio joint."""
     places: tuple[str, ...]
     """For each joint the studio joint that it sits on in the performer's proportions; '' for none."""
+    chains: Mapping[tuple[str, str], tuple[int, ...]]
+    """Joints that lie along a chain of studio joints, by the chain's first joint and the one after its last."""
 
     @property
     def name(self) -> str:
@@ -79,9 +82,18 @@ def target_rig(name: str) -> TargetRig:
     return TargetRig(
         skeleton,
         studio_joints=tuple(joint.get("studio", "") for joint in joints),
-        shares=tuple(float(joint.get("share", 1.0)) for joint in joints),
         places=tuple("" if place == "none" else place for place in places),
+        chains=_chains(joints),
     )
+
+
+def _chains(joints: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[int, ...]]:
+    found: dict[tuple[str, str], tuple[int, ...]] = {}
+    for i, joint in enumerate(joints):
+        if "chain" in joint:
+            first, end = joint["chain"]
+            found[first, end] = (*found.get((first, end), ()), i)
+    return found
 
 
 def _unit(q_wxyz: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,8 +27,9 @@ def retarget(motion: Motion, target: str, keep_target_proportions: bool = False)
 
     Each mapped joint turns away from its own bind pose by as much as the studio joint that drives it has turned away
     from the studio's: R_target = (R_source R_source_bind^T) R_target_bind, in the world, so no twist is added and
-    bone axes stay the target's. Joints between two mapped ones take their even part of the turn between them (spines
-    of other counts); joints that nothing drives keep their bind rotation relative to their parent.
+    bone axes stay the target's. Where the target cuts a chain into other bones (spines), each takes the mean turn of
+    the stretch of the performer's chain that it lies along, so what follows stays where the performer's is. Joints that
+    nothing drives keep their bind rotation relative to their parent.
 
     By default the target takes the performer's proportions: driven joints sit where the performer's do in the bind
     pose. With `keep_target_proportions` the target's own stay, and the root's path is scaled by the ratio of the leg
@@ -37,7 +39,8 @@ def retarget(motion: Motion, target: str, keep_target_proportions: bool = False)
     """
     rig = target_rig(target)
     source = motion.skeleton
-    missing = sorted({name for name in rig.studio_joints if name} - set(source.joint_names))
+    wanted = {name for name in rig.studio_joints if name}.union(*rig.chains)
+    missing = sorted(wanted - set(source.joint_names))
     if missing:
         raise InputError(
             "rig-mismatch",
@@ -65,16 +68,53 @@ def _turns(rig: TargetRig, motion: Motion) -> np.ndarray:
     source = quat_continuous(matrix_to_quat(R_world @ R_bind.transpose(0, 2, 1)))
     turn = np.zeros((len(source), len(rig.skeleton), 4))
     turn[..., 0] = 1.0
+    chained = _along_chains(rig, m.skeleton)
     for j, p in enumerate(rig.skeleton.parents):
-        name, share = rig.studio_joints[j], rig.shares[j]
-        if p >= 0:
+        along = chained.get(j)
+        if along is not None:
+            turn[:, j] = _mean_turn(source, along)
+        elif name := rig.studio_joints[j]:
+            turn[:, j] = source[:, m.skeleton.index(name)]
+        elif p >= 0:
             turn[:, j] = turn[:, p]
-        if not name:
-            continue
-        wanted = source[:, m.skeleton.index(name)]
-        # A joint with a share goes that part of the way from where its parent is to where the driver is.
-        turn[:, j] = wanted if share >= 1.0 else quat_slerp(turn[:, j], wanted, np.full(len(wanted), share))
     return turn
+
+
+def _along_chains(rig: TargetRig, source: Skeleton) -> dict[int, dict[int, float]]:
+    """Return for each target joint of a chain the studio joints whose bones it lies along, and the part of each.
+
+    Places along both chains are fractions of their length. The last bone turns wholly with the last studio joint:
+    the shoulders hang on it.
+    """
+    own, performer = bind_pose(rig.skeleton)[1], bind_pose(source)[1]
+    found: dict[int, dict[int, float]] = {}
+    for (first, end), joints in rig.chains.items():
+        path = [source.index(end)]
+        while path[0] != source.index(first):
+            path.insert(0, source.parents[path[0]])
+        after = next(j for j, p in enumerate(rig.skeleton.parents) if p == joints[-1] and rig.places[j] == end)
+        theirs, ours = _fractions(own[[*joints, after]]), _fractions(performer[path])
+        for n, j in enumerate(joints):
+            shared = np.minimum(theirs[n + 1], ours[1:]) - np.maximum(theirs[n], ours[:-1])
+            part = shared / (theirs[n + 1] - theirs[n])
+            found[j] = {path[i]: float(part[i]) for i in np.flatnonzero(part > 0)}
+        found[joints[-1]] = {path[-2]: 1.0}
+    return found
+
+
+def _fractions(chain: np.ndarray) -> np.ndarray:
+    """Return how far along a chain [n 3] each point is, from 0 to 1."""
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(chain, axis=0), axis=-1))])
+    return way / way[-1]
+
+
+def _mean_turn(turns: np.ndarray, parts: Mapping[int, float]) -> np.ndarray:
+    """Return the weighted mean [frame 4] of neighbouring joints' turns [frame joint 4]."""
+    total, mean = 0.0, np.empty(0)
+    for j, part in parts.items():
+        total += part
+        mean = turns[:, j] if total == part else quat_slerp(mean, turns[:, j], np.full(len(turns), part / total))
+    return mean
 
 
 def _with_proportions(rig: TargetRig, source: Skeleton) -> Skeleton:
