@@ -16,7 +16,8 @@ from calibration.formats import convert, opencv, qualisys, tables
 from calibration.formats.convert import RawCamera
 from mocap.core.camera import Camera, CameraRig, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
-from mocap.core.errors import InputError, SetupError
+from mocap.core.errors import InputError
+from mocap.core.publish import published
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 _MAX_BYTES = 20_000_000
@@ -59,24 +60,13 @@ def write_rig(path: str | os.PathLike[str], rig: CameraRig) -> None:
 
     All values come back bit for bit but the rotation, a Rodrigues vector: equal to 1e-15.
 
-    Raises: SetupError output-not-writable.
+    Raises: SetupError output-not-writable, output-full.
     """
     file = Path(path)
     sections = [_section(i, camera) for i, camera in enumerate(rig.cameras)]
     text = "\n".join([*sections, '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'])
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_text(text, "utf-8")
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{file}: cannot be written: {error.strerror}.",
-            "Choose a folder that exists, is writable and has space.",
-        ) from error
+    with published(file) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def _section(i: int, camera: Camera) -> str:

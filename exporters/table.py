@@ -21,6 +21,7 @@ from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
 from exporters.resample import resample_take
 from mocap.core.errors import InputError, SetupError
 from mocap.core.progress import NoProgress, Progress, track
+from mocap.core.publish import disk_error
 from mocap.core.skeleton import Motion
 from mocap.core.take import SolvedTake
 
@@ -80,7 +81,7 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _disk_error(error, folder) from error
+        raise disk_error(error, folder) from error
     return [_export_one(job, row, folder) for row in track(rows, progress or NoProgress(), "export", len(rows))]
 
 
@@ -106,7 +107,7 @@ def _export_one(job: Job, row: Format, folder: Path) -> ExportedFile:
         error_m = _read_back(job, row, partial, final)
         os.replace(partial, final)
     except OSError as error:
-        raise _disk_error(error, final) from error
+        raise disk_error(error, final) from error
     finally:
         with suppress(OSError):
             for left_over in folder.glob(glob_escape(partial.name) + "*"):
@@ -125,24 +126,10 @@ def _read_back(job: Job, row: Format, partial: Path, final: Path) -> float:
     except (Mismatch, struct.error, ValueError, KeyError, IndexError, EOFError, StopIteration, RuntimeError) as error:
         if shutil.disk_usage(final.parent).free < _NO_SPACE_BYTES:
             # Some libraries write less than they were asked to on a full disk and say nothing.
-            raise _disk_error(OSError(errno.ENOSPC, ""), final) from error
+            raise disk_error(OSError(errno.ENOSPC, ""), final) from error
         raise SetupError(
             "export-mismatch",
             f"{final}: the {row.name} file does not read back as its source ({error}) and was discarded.",
             "Check the disk's free space and health, then export again; if it persists, report it with this message.",
         ) from error
     return error_m
-
-
-def _disk_error(error: OSError, path: Path) -> SetupError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SetupError(
-            "output-full",
-            f"{path}: the disk is full; the file was not written and what existed is untouched.",
-            "Free some space or choose another output folder, then export again.",
-        )
-    return SetupError(
-        "output-not-writable",
-        f"{path}: cannot be written ({error.strerror or error}); what existed is untouched.",
-        "Choose an output folder that you may write to.",
-    )

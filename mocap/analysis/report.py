@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -19,8 +17,8 @@ from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report_data import bone_data, chart_data, moment_data, motion_data, set_name, share_by_keypoint
 from mocap.analysis.thumbnails import moment_thumbnails
 from mocap.core.diagnostics import Diagnostic
-from mocap.core.errors import SetupError
 from mocap.core.progress import NoProgress, Progress
+from mocap.core.publish import published
 from mocap.core.take import SolvedTake
 
 N_MOMENTS = 8
@@ -58,7 +56,7 @@ def write_report(
         quality: what `measure_quality` returned for the take; measured when absent.
         progress: told of the pictures.
 
-    Raises: SetupError output-not-writable, and the InputErrors of `mocap.media.probe.probe` for footage.
+    Raises: SetupError output-not-writable, output-full, and the InputErrors of `mocap.media.probe.probe` for footage.
     """
     quality = quality or measure_quality(take)
     moments = worst_moments(take, quality, N_MOMENTS)
@@ -88,7 +86,8 @@ def write_report(
         "stages": {name: round(float(s), 3) for name, s in (stage_seconds or {}).items()},
         "exports": [_file(Path(file), form, path) for file, form in exports],
     }
-    _publish(path, page(data))
+    with published(path) as temporary:
+        temporary.write_text(page(data), "utf-8")
     return path
 
 
@@ -106,23 +105,6 @@ def page(data: Mapping[str, Any]) -> str:
     }
     template = files.joinpath("report_template.html").read_text("utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
-
-
-def _publish(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{path}: the report cannot be written: {error}.",
-            "Choose an output folder that you may write to and that has space.",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _file(file: Path, form: str, report: Path) -> dict[str, Any]:

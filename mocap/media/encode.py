@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable
 from fractions import Fraction
@@ -12,6 +11,7 @@ import numpy as np
 
 from mocap.core.errors import SetupError
 from mocap.core.progress import NoProgress, Progress, track
+from mocap.core.publish import published
 
 ENCODERS = (("libx264", {"preset": "veryfast", "crf": "22"}), ("libopenh264", {"b": "6M"}), ("mpeg4", {"q": "4"}))
 """Encoders by preference, with their settings: what a build of FFmpeg has depends on its licence."""
@@ -28,27 +28,16 @@ def write_video(
     """Write pictures [height width 3] uint8 RGB as an MP4 that players and browsers open, and return its path.
 
     Odd sizes lose their last row or column (H.264 in 4:2:0 needs even ones). The file appears under its name only when
-    it is complete. Raises SetupError output-not-writable, no-video-encoder; Cancelled from `progress`.
+    it is complete. Raises SetupError output-not-writable, output-full, no-video-encoder; Cancelled from
+    `progress`.
     """
     file = Path(path)
     width, height = (n // 2 * 2 for n in size_px)
-    temporary = file.with_name(f".{file.stem}.{os.getpid()}.tmp.mp4")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    pictures = track(pictures, progress or NoProgress(), f"Writing {file.name}", n_frames)
+    with published(file) as temporary:
+        # FFmpeg's own error for a place that cannot be written to does not say why; this one does.
         temporary.touch()
-        _encode(
-            temporary, track(pictures, progress or NoProgress(), f"Writing {file.name}", n_frames), fps, width, height
-        )
-        temporary.replace(file)
-    except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{file}: the video cannot be written: {error}.",
-            "Choose an output folder that you may write to and that has space.",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _encode(temporary, pictures, fps, width, height)
     return file
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mocap.core.errors import InputError, SetupError
+from mocap.core.errors import InputError
 from mocap.core.progress import NoProgress, Progress, track
+from mocap.core.publish import disk_error
 from mocap.pose2d.detections import CameraDetections
 
 
@@ -28,7 +29,7 @@ def write_openpose(
     As OpenPose does, a keypoint that was not found is 0, 0, 0, and a frame without people has an empty list. The person
     ids are this camera's tracks. A camera's folder appears whole or not at all.
 
-    Raises: InputError output-exists (unless `replace_existing`); SetupError output-not-writable.
+    Raises: InputError output-exists (unless `replace_existing`); SetupError output-not-writable, output-full.
     """
     targets = check_targets(folder, detections, replace_existing)
     progress = progress or NoProgress()
@@ -37,11 +38,7 @@ def write_openpose(
         for camera in track(detections, progress, "Writing JSON", len(detections)):
             _publish(targets[camera], camera, detections[camera])
     except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{folder}: keypoints cannot be written there: {error}.",
-            "Choose an output folder that you may write to and that has space.",
-        ) from error
+        raise disk_error(error, folder) from error
     return targets
 
 

@@ -94,8 +94,11 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         write_rig(path, rig())
     assert error.value.code == "output-not-writable"
     assert [f.name for f in tmp_path.iterdir()] == ["folder.toml"]
-    with pytest.raises(SetupError):
-        write_rig(tmp_path / "no" / "rig.toml", rig())
+
+
+def test_the_folder_of_a_new_rig_is_made(tmp_path: Path) -> None:
+    write_rig(tmp_path / "new" / "rig.toml", rig())
+    assert [f.name for f in (tmp_path / "new").iterdir()] == ["rig.toml"]
 
 
 @pytest.mark.parametrize(
