@@ -92,7 +92,13 @@ def refine_extrinsics(
 
     Raises InputError `refine-needs-one-person` and `rig-camera-missing`.
     """
-    rig_used = _matching(rig, detections)
+    if detections.n_persons != 1:
+        raise InputError(
+            "refine-needs-one-person",
+            f"Refining the cameras needs one person per camera, got detections of {detections.n_persons}.",
+            "Choose the performer first.",
+        )
+    rig_used = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
     max_points = MAX_OBSERVATIONS // detections.n_cameras
     obs = gather(detections, min_score, max_points, with_velocity=free_time_offsets)
@@ -106,24 +112,6 @@ def refine_extrinsics(
         return _refine(rig, rig_used, obs, free, free_time_offsets, progress)
     finally:
         progress.finish()
-
-
-def _matching(rig: CameraRig, detections: Keypoints2D) -> CameraRig:
-    """Return the rig's cameras in the order of the detections."""
-    if detections.n_persons != 1:
-        raise InputError(
-            "refine-needs-one-person",
-            f"Refining the cameras needs one person per camera, got detections of {detections.n_persons}.",
-            "Choose the performer first.",
-        )
-    missing = [name for name in detections.camera_names if name not in rig.names]
-    if missing:
-        raise InputError(
-            "rig-camera-missing",
-            f"The keypoints are of camera {', '.join(missing)}, which the rig lacks; it has {', '.join(rig.names)}.",
-            "Give the rig that these keypoints were recorded with.",
-        )
-    return CameraRig(tuple(rig[name] for name in detections.camera_names))
 
 
 def _refine(

@@ -5,12 +5,14 @@ Camera frame as OpenCV (x right, y down, z forward); pixel (0, 0) is the centre 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from mocap.core.arrays import frozen
+from mocap.core.errors import InputError
 
 
 class LensModel(StrEnum):
@@ -104,3 +106,15 @@ class CameraRig:
 
     def __getitem__(self, key: str | int) -> Camera:
         return self.cameras[key] if isinstance(key, int) else self.cameras[self.names.index(key)]
+
+    def in_order(self, names: Sequence[str]) -> CameraRig:
+        """Return the rig of these cameras in this order. Raises InputError `rig-camera-missing`."""
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise InputError(
+                "rig-camera-missing",
+                f"The keypoints are of camera {', '.join(missing)}, which the rig lacks; it has "
+                f"{', '.join(self.names)}.",
+                "Give the rig that these keypoints were recorded with.",
+            )
+        return CameraRig(tuple(self[name] for name in names))

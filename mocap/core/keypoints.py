@@ -84,6 +84,22 @@ def load_keypoint_set(name: str) -> KeypointSet:
     )
 
 
+def frozen_detections(
+    xy_px: np.ndarray, score: np.ndarray, time_s: np.ndarray, shape: tuple[int | None, ...]
+) -> dict[str, np.ndarray]:
+    """Return the three arrays by name, checked and read-only; `shape` is [... frame person keypoint 2] of `xy_px`.
+
+    Raises ValueError when shapes differ, or a missing keypoint is not NaN with score 0: a bug of the caller.
+    """
+    xy = frozen(xy_px, np.float32, shape, "xy_px")
+    scores = frozen(score, np.float32, xy.shape[:-1], "score")
+    times = frozen(time_s, np.float64, xy.shape[:-3], "time_s")
+    seen = np.isfinite(xy).all(-1)
+    if (scores[~seen] != 0).any() or not np.isfinite(scores).all():
+        raise ValueError("missing keypoints must be NaN with score 0, and scores finite")
+    return {"xy_px": xy, "score": scores, "time_s": times}
+
+
 @dataclass(frozen=True, eq=False)
 class Keypoints2D:
     """Detections of all cameras of a take, each at its own times. Axes: camera frame person keypoint."""
@@ -98,14 +114,8 @@ class Keypoints2D:
     """[camera frame] float64 master time of each frame; NaN pads cameras with fewer frames."""
 
     def __post_init__(self) -> None:
-        c, k = len(self.camera_names), len(self.keypoint_set)
-        xy = frozen(self.xy_px, np.float32, (c, None, None, k, 2), "xy_px")
-        score = frozen(self.score, np.float32, xy.shape[:-1], "score")
-        time = frozen(self.time_s, np.float64, xy.shape[:2], "time_s")
-        seen = np.isfinite(xy).all(-1)
-        if (score[~seen] != 0).any() or not np.isfinite(score).all():
-            raise ValueError("missing keypoints must be NaN with score 0, and scores finite")
-        for name, value in (("xy_px", xy), ("score", score), ("time_s", time)):
+        shape = (len(self.camera_names), None, None, len(self.keypoint_set), 2)
+        for name, value in frozen_detections(self.xy_px, self.score, self.time_s, shape).items():
             object.__setattr__(self, name, value)
 
     @property

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mocap.core.arrays import frozen
 from mocap.core.diagnostics import Diagnostic
-from mocap.core.keypoints import KeypointSet
+from mocap.core.keypoints import KeypointSet, frozen_detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +26,8 @@ class CameraDetections:
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
-        k = len(self.keypoint_set)
-        xy = frozen(self.xy_px, np.float32, (None, None, k, 2), "xy_px")
-        score = frozen(self.score, np.float32, xy.shape[:-1], "score")
-        time = frozen(self.time_s, np.float64, xy.shape[:1], "time_s")
-        seen = np.isfinite(xy).all(-1)
-        if (score[~seen] != 0).any() or not np.isfinite(score).all():
-            raise ValueError("missing keypoints must be NaN with score 0, and scores finite")
-        for name, value in (("xy_px", xy), ("score", score), ("time_s", time)):
+        shape = (None, None, len(self.keypoint_set), 2)
+        for name, value in frozen_detections(self.xy_px, self.score, self.time_s, shape).items():
             object.__setattr__(self, name, value)
 
     @property

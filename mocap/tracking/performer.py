@@ -75,7 +75,7 @@ def choose_performer(
 
     Raises InputError `no-person-detected`, `performer-not-found` and `rig-camera-missing`.
     """
-    rig = _matching(rig, detections)
+    rig = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
     body = body_keypoints(detections.keypoint_set)
     xy = np.where((detections.score[..., body] >= MIN_SCORE)[..., None], detections.xy_px[..., body, :], np.nan)
@@ -112,18 +112,6 @@ def body_keypoints(keypoint_set: KeypointSet) -> np.ndarray:
     """Return the indices of shoulders, hips and limbs; all keypoints of a set that has too few of these."""
     found = [i for i in (keypoint_set.index(name) for name in BODY) if i is not None]
     return np.array(found if len(found) >= MIN_BODY else range(len(keypoint_set)), int)
-
-
-def _matching(rig: CameraRig, detections: Keypoints2D) -> CameraRig:
-    """Return the rig's cameras in the order of the detections."""
-    missing = [name for name in detections.camera_names if name not in rig.names]
-    if missing:
-        raise InputError(
-            "rig-camera-missing",
-            f"The keypoints are of camera {', '.join(missing)}, which the rig lacks; it has {', '.join(rig.names)}.",
-            "Give the rig that these keypoints were recorded with.",
-        )
-    return CameraRig(tuple(rig[name] for name in detections.camera_names))
 
 
 def _not_found(detections: Keypoints2D) -> InputError:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
+from mocap.core.errors import InputError
 
 
 def lens(**changes: object) -> Intrinsics:
@@ -78,6 +79,18 @@ def test_a_rig_is_indexed_by_name_and_by_place() -> None:
     a, b = (Camera(n, lens(), np.eye(3), np.zeros(3)) for n in ("a", "b"))
     rig = CameraRig((a, b))
     assert (rig["b"], rig[0], len(rig), rig.names) == (b, a, 2, ("a", "b"))
+
+
+def test_a_rig_can_be_put_in_the_order_of_names() -> None:
+    a, b, c = (Camera(n, lens(), np.eye(3), np.zeros(3)) for n in "abc")
+    assert CameraRig((a, b, c)).in_order(["c", "a"]).cameras == (c, a)
+
+
+def test_a_camera_that_a_rig_lacks_is_named() -> None:
+    rig = CameraRig((Camera("a", lens(), np.eye(3), np.zeros(3)),))
+    with pytest.raises(InputError, match="camera b, which the rig lacks; it has a") as caught:
+        rig.in_order(["a", "b"])
+    assert caught.value.code == "rig-camera-missing"
 
 
 def test_two_cameras_of_one_name_are_refused() -> None:
