@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,9 +34,10 @@ def encode(value: Any) -> tuple[Any, dict[str, np.ndarray]]:
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
+        array = cast("np.ndarray", value)
+        if array.dtype.hasobject:
             raise CodecError(f"{path}: arrays of objects cannot be stored")
-        arrays[path] = value
+        arrays[path] = array
         return {"$array": path}
     if isinstance(value, np.generic):
         return _encode(value.item(), path, arrays)
@@ -55,12 +56,12 @@ def _encode_container(value: Any, path: str, arrays: dict[str, np.ndarray]) -> A
     if isinstance(value, Path):
         return {"$path": str(value)}
     if isinstance(value, list | tuple):
-        items = [_encode(v, f"{path}.{i}", arrays) for i, v in enumerate(value)]
+        items = [_encode(v, f"{path}.{i}", arrays) for i, v in enumerate(cast("Sequence[Any]", value))]
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
         pairs = [
             [_encode(k, f"{path}.key{i}", arrays), _encode(v, f"{path}.{i}", arrays)]
-            for i, (k, v) in enumerate(value.items())
+            for i, (k, v) in enumerate(cast("Mapping[Any, Any]", value).items())
         ]
         return {"$map": pairs}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -89,13 +90,14 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
 def _decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(tree, list):
-        return [_decode(v, arrays) for v in tree]
+        return [_decode(v, arrays) for v in cast("list[Any]", tree)]
     if not isinstance(tree, dict):
         return tree
-    tag = next((t for t in _DECODERS if t in tree), None)
+    tagged = cast("dict[str, Any]", tree)
+    tag = next((t for t in _DECODERS if t in tagged), None)
     if tag is None:
-        raise CodecError(f"unknown tag {sorted(tree)}")
-    return _DECODERS[tag](tree, arrays)
+        raise CodecError(f"unknown tag {sorted(tagged)}")
+    return _DECODERS[tag](tagged, arrays)
 
 
 def _decode_object(tree: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:

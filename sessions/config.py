@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mocap.core.errors import InputError
 
@@ -81,4 +81,4 @@ def check_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise InputError(
             "setting-unknown", f"{where}: unknown settings {', '.join(unknown)}.", f"Use: {', '.join(OPTIONS)}."
         )
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in values.items()}

@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -158,16 +158,11 @@ def write_take(take: Take) -> None:
     """Write `take.toml`. Videos below the session's folder are kept relative, so that the folder can be moved."""
     document = tomlkit.document()
     document["format"] = FORMAT
-    videos = tomlkit.aot()
-    for video in take.videos:
-        table = tomlkit.table()
-        table["path"] = _stored(video, take.folder)
-        videos.append(table)
-    document["videos"] = videos
+    document["videos"] = [{"path": _stored(video, take.folder)} for video in take.videos]
     config = tomlkit.table()
     for key, value in take.config.items():
         if value is not None:
-            config[key] = list(value) if isinstance(value, tuple) else value
+            config[key] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
     document["config"] = config
     write_text(take.folder / "take.toml", tomlkit.dumps(document))
 

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from mocap.core.errors import InputError
@@ -21,7 +21,7 @@ OWNER_BYTES = 1 << 12
 
 
 @contextlib.contextmanager
-def take_lock(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
+def take_lock(folder: Path, wait_s: float = 0.0) -> Generator[None]:
     """Hold the lock of a take's folder.
 
     Raises:

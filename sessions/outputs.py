@@ -178,7 +178,7 @@ def write_everything(
     solved = processed.solved
     quality = measure_quality(solved)
     laps.lap("quality")
-    files, missing = [], []
+    written = Written()
     with ThreadPoolExecutor(2) as pool:
         # Blender runs in a process of its own and the encoder releases the interpreter: they overlap.
         overlay = pool.submit(
@@ -205,21 +205,21 @@ def write_everything(
         ]
         try:
             for job in jobs:
-                written = job.result()
-                files += written.files
-                missing += written.missing
+                one = job.result()
+                written.files += one.files
+                written.missing += one.missing
             overlay.result()
         finally:
             for job in jobs:
                 job.cancel()
     laps.lap("export and overlay")
     seconds_so_far = laps.seconds
-    _html(processed, folder / "report.html", title, seconds_so_far, quality, files, progress, missing)
+    _html(processed, folder / "report.html", title, seconds_so_far, quality, written.files, progress, written.missing)
     laps.lap("report")
-    found = [*all_findings(processed), *missing]
+    found = [*all_findings(processed), *written.missing]
     data = report_data(processed, laps.seconds, quality)
     data["diagnostics"] = [d.to_json() for d in found]
-    names = [f.path for f in files]
+    names = [f.path for f in written.files]
     data["files"] = [str(p.relative_to(folder)) for p in [*names, folder / "overlay.mp4", folder / "report.html"]]
     data["files"].append("report.json")
     write_json(folder / "report.json", data)

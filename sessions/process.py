@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -166,9 +166,9 @@ def _diagnostics(value: Any) -> list[Diagnostic]:
     if isinstance(value, Diagnostic):
         return [value]
     if isinstance(value, Mapping):
-        return [d for v in value.values() for d in _diagnostics(v)]
+        return [d for v in cast("Mapping[Any, Any]", value).values() for d in _diagnostics(v)]
     if isinstance(value, list | tuple):
-        return [d for v in value if isinstance(v, Diagnostic) for d in [v]]
+        return [v for v in cast("Sequence[Any]", value) if isinstance(v, Diagnostic)]
     return list(getattr(value, "diagnostics", ()))
 
 

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -138,13 +138,13 @@ class ArtifactStore:
 
 def _read_meta(folder: Path) -> dict[str, Any] | None:
     try:
-        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        read: Any = json.loads((folder / "meta.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    whole = (
-        isinstance(meta, dict) and meta.get("format") == FORMAT_VERSION and {"about", "arrays", "value"} <= set(meta)
-    )
-    return meta if whole else None
+    if not isinstance(read, dict):
+        return None
+    meta = cast("dict[str, Any]", read)
+    return meta if meta.get("format") == FORMAT_VERSION and {"about", "arrays", "value"} <= set(meta) else None
 
 
 def _write_array(folder: Path, index: int, array: np.ndarray) -> dict[str, Any]:

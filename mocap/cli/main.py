@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -139,16 +139,18 @@ def _summary(module_name: str) -> str | None:
     if spec is None or spec.origin is None:
         return None
     for node in ast.parse(Path(spec.origin).read_text("utf-8")).body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(t, ast.Name) and t.id == "SUMMARY" for t in targets) and node.value is not None:
-            return str(ast.literal_eval(node.value))
+        match node:
+            case ast.Assign(targets=[ast.Name(id="SUMMARY")], value=ast.expr() as value):
+                return str(ast.literal_eval(value))
+            case ast.AnnAssign(target=ast.Name(id="SUMMARY"), value=ast.expr() as value):
+                return str(ast.literal_eval(value))
+            case _:
+                pass
     return None
 
 
 @contextlib.contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
+def _stdout_kept_clean() -> Generator[None]:
     """Send whatever libraries write to standard output to standard error: the result stays readable by programs."""
     sys.stdout.flush()
     saved = os.dup(1)
@@ -162,7 +164,7 @@ def _stdout_kept_clean() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interruptible(ui: Ui) -> Iterator[None]:
+def _interruptible(ui: Ui) -> Generator[None]:
     """First Ctrl-C: stop at the next safe place. Second: end at once, even inside native code."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -191,8 +191,8 @@ class Ui:
 
 def make_ui(json_mode: bool, stream: TextIO | None = None) -> Ui:
     """Return bars on a terminal, and now and then a plain line elsewhere or with --json."""
-    stream = stream or sys.stderr
+    out: TextIO = stream if stream is not None else sys.stderr
     cancellation = Cancellation()
-    bars = not json_mode and stream.isatty()
-    progress = BarProgress(stream, cancellation) if bars else PlainProgress(stream, cancellation)
-    return Ui(progress, cancellation, quiet=json_mode, stream=stream)
+    bars = not json_mode and out.isatty()
+    progress = BarProgress(out, cancellation) if bars else PlainProgress(out, cancellation)
+    return Ui(progress, cancellation, quiet=json_mode, stream=out)
