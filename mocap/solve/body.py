@@ -27,7 +27,7 @@ class Joint:
     prior_deg: float
     """Standard deviation of the pull towards the bind pose, for what nothing measures."""
     length_name: str = ""
-    """Segment whose estimated length scales `offset_m`; left and right share one. Empty: scales with the body."""
+    """Segment whose estimated length scales `offset_m`; left and right are held alike. Empty: scales with the body."""
     limits_deg: tuple[float, float] | None = None
     """Range of a hinge."""
 
@@ -121,12 +121,26 @@ def _landmarks() -> dict[str, Landmark]:
 
 LANDMARKS = _landmarks()
 HAND_LANDMARKS = ("Thumb", "Index", "Pinky")
-LENGTHS: tuple[str, ...] = tuple(dict.fromkeys(j.length_name for j in JOINTS if j.length_name))
-"""Estimated segment lengths, as factors of the reference body; left and right are one."""
 LENGTH_SD = 0.15
 """Prior standard deviation of a segment's factor about the body's overall scale."""
+ASYMMETRY_SD = 0.03
+"""Prior standard deviation of the difference between a left segment's factor and the right one's."""
 LANDMARK_SD_M = 0.03
 """Prior standard deviation of a free landmark offset."""
 JOINT_NAMES = tuple(j.name for j in JOINTS)
 PARENTS = tuple(JOINT_NAMES.index(j.parent) if j.parent else -1 for j in JOINTS)
 OFFSETS_M = np.array([j.offset_m for j in JOINTS])
+
+
+LENGTH_JOINTS: tuple[int, ...] = tuple(i for i, j in enumerate(JOINTS) if j.length_name)
+"""Joints whose distance from the parent is estimated; the estimate is a factor on their reference offset."""
+
+
+def _segments() -> tuple[tuple[int, ...], ...]:
+    """Return the joints of each estimated factor: a limb's segment has one, the spine's joints share one."""
+    alone = [(i,) for i in LENGTH_JOINTS if JOINTS[i].length_name != "spine"]
+    return (tuple(i for i in LENGTH_JOINTS if JOINTS[i].length_name == "spine"), *alone)
+
+
+SEGMENTS = _segments()
+SEGMENT_NAMES = tuple(JOINTS[joints[0]].name if len(joints) == 1 else "Spine" for joints in SEGMENTS)

@@ -151,12 +151,12 @@ def fit_shape(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, da
         coupling = jacobian.reshape(n_frames, -1, n).transpose(0, 2, 1) @ weighted
         solved = np.linalg.solve(hessian, np.concatenate([coupling, slope[..., None]], axis=2))
         border = coupling.transpose(0, 2, 1)
-        left = (shape_hessian - border @ solved[..., :-1]).sum(0) + np.diag(prior)
-        right = (shape_slope - (border @ solved[..., -1:])[..., 0]).sum(0) + prior * (vector - neutral)
+        left = (shape_hessian - border @ solved[..., :-1]).sum(0) + prior
+        right = (shape_slope - (border @ solved[..., -1:])[..., 0]).sum(0) + prior @ (vector - neutral)
         change = -np.linalg.solve(left, right)
         pose = pose.moved(_limited(-(solved[..., -1] + solved[..., :-1] @ change)), dof)
         vector = vector + change
-        shape = model.shape(vector, shape.scale)
+        shape = model.shape(vector, shape)
     return pose, shape
 
 

@@ -1,4 +1,4 @@
-"""The performer's shape: segment lengths and landmark offsets, linear in the points once the pose is known."""
+"""The performer's shape: segments and landmark offsets, linear in the points once the pose is known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mocap.solve.body import JOINT_NAMES, JOINTS, LANDMARK_SD_M, LANDMARKS, LENGTH_SD, LENGTHS, OFFSETS_M, PARENTS
+from mocap.solve.body import (
+    ASYMMETRY_SD,
+    JOINT_NAMES,
+    LANDMARK_SD_M,
+    LANDMARKS,
+    LENGTH_SD,
+    OFFSETS_M,
+    PARENTS,
+    SEGMENT_NAMES,
+    SEGMENTS,
+)
+
+N_SEGMENTS = len(SEGMENTS)
+TOE_JOINT = 0.72
+"""Place of the toe joints along the foot, as a share of the way from heel to big toe (as the metatarsal heads lie)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,26 +28,46 @@ class Shape:
     """Estimated numbers of one performer."""
 
     scale: float
-    """Overall scale against the reference body; segments that nothing measures take it."""
-    length: np.ndarray
-    """[length] factor of each segment in `body.LENGTHS`."""
+    """Overall scale against the reference body; joints that nothing measures take it."""
+    segment: np.ndarray
+    """[segment] factor of each of `body.SEGMENTS` on its reference length."""
     landmark_m: dict[str, np.ndarray]
     """Offset [3] of each free landmark in its joint's frame."""
+    toe_m: np.ndarray
+    """[3] place of the left toe joint in the foot's frame; the right one is its mirror image."""
 
     def offsets_m(self) -> np.ndarray:
         """[joint 3] place of each joint in its parent's frame."""
-        factor = [self.length[LENGTHS.index(j.length_name)] if j.length_name else self.scale for j in JOINTS]
-        return OFFSETS_M * np.array(factor)[:, None]
+        out = OFFSETS_M * self.scale
+        for factor, joints in zip(self.segment, SEGMENTS, strict=True):
+            out[list(joints)] = factor * OFFSETS_M[list(joints)]
+        out[JOINT_NAMES.index("LeftToeBase")] = self.toe_m
+        out[JOINT_NAMES.index("RightToeBase")] = self.toe_m * [1.0, -1.0, 1.0]
+        return out
 
     def landmark_offset_m(self, name: str) -> np.ndarray:
         """[3] place of a landmark in its joint's frame."""
         return self.landmark_m.get(name, np.array(LANDMARKS[name].offset_m) * self.scale)
 
+    def with_toe_joints(self) -> Shape:
+        """Return the same body at rest with its toe joints between heel and toes, level with the sole.
+
+        The toes' own landmarks hardly tell where the toe bends; where the foot's landmarks lie, they do.
+        """
+        heel, tip = self.landmark_m["LHeel"], self.toe_m + self.landmark_m["LBigToe"]
+        toe = heel + TOE_JOINT * (tip - heel)
+        toe[1] = 0.0
+        moved = dict(self.landmark_m)
+        for side, flip in (("L", 1.0), ("R", -1.0)):
+            for name in ("BigToe", "SmallToe"):
+                moved[side + name] = moved[side + name] + (self.toe_m - toe) * [1.0, flip, 1.0]
+        return Shape(self.scale, self.segment, moved, toe)
+
 
 def reference_shape(scale: float) -> Shape:
     """Return the reference body at a scale."""
     free = {n: np.array(m.offset_m) * scale for n, m in LANDMARKS.items() if m.is_free}
-    return Shape(scale, np.full(len(LENGTHS), scale), free)
+    return Shape(scale, np.full(N_SEGMENTS, scale), free, OFFSETS_M[JOINT_NAMES.index("LeftToeBase")] * scale)
 
 
 def landmark_arrays(names: tuple[str, ...], shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -49,49 +83,59 @@ def mirror_name(name: str) -> str:
 
 
 class ShapeModel:
-    """Points as a linear function of shape parameters: lengths, then the three offsets of each free landmark.
+    """Points as a linear function of shape parameters: segments, then the three offsets of each free landmark.
 
-    Left and right share lengths and, mirrored in y, landmark offsets.
+    Left and right share landmark offsets, mirrored in y.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         free = [n for n in names if LANDMARKS[n].is_free]
         self.base = tuple(dict.fromkeys(min(n, mirror_name(n)) for n in free))
-        self.n = len(LENGTHS) + 3 * len(self.base)
+        self.n = N_SEGMENTS + 3 * len(self.base)
 
     def jacobian(self, R_world: np.ndarray) -> np.ndarray:
         """Return d points / d shape [frame landmark 3 n] for world rotations [frame joint 3 3]."""
+        of_joint = np.zeros((len(R_world), len(JOINT_NAMES), 3, N_SEGMENTS))
+        for j, parent in enumerate(PARENTS):
+            if parent < 0:
+                continue
+            of_joint[:, j] = of_joint[:, parent]
+            for n, joints in enumerate(SEGMENTS):
+                if j in joints:
+                    of_joint[:, j, :, n] += R_world[:, parent] @ OFFSETS_M[j]
         out = np.zeros((len(R_world), len(self.names), 3, self.n))
         for k, name in enumerate(self.names):
             j = JOINT_NAMES.index(LANDMARKS[name].joint)
+            out[:, k, :, :N_SEGMENTS] = of_joint[:, j]
             if LANDMARKS[name].is_free:
-                at = len(LENGTHS) + 3 * self.base.index(min(name, mirror_name(name)))
+                at = N_SEGMENTS + 3 * self.base.index(min(name, mirror_name(name)))
                 flip = np.diag([1.0, -1.0, 1.0]) if name not in self.base else np.eye(3)
                 out[:, k, :, at : at + 3] = R_world[:, j] @ flip
-            while PARENTS[j] >= 0:
-                if JOINTS[j].length_name:
-                    column = LENGTHS.index(JOINTS[j].length_name)
-                    out[:, k, :, column] += R_world[:, PARENTS[j]] @ OFFSETS_M[j]
-                j = PARENTS[j]
         return out
 
     def vector(self, shape: Shape) -> np.ndarray:
         """Return the parameters [n] of a shape."""
-        return np.concatenate([shape.length, *(shape.landmark_m[n] for n in self.base)])
+        return np.concatenate([shape.segment, *(shape.landmark_m[n] for n in self.base)])
 
-    def shape(self, vector: np.ndarray, scale: float) -> Shape:
-        """Return the shape of parameters [n]."""
-        free = dict(reference_shape(scale).landmark_m)
+    def shape(self, vector: np.ndarray, like: Shape) -> Shape:
+        """Return the shape of parameters [n]; what they do not tell is taken from another."""
+        free = dict(like.landmark_m)
         for i, name in enumerate(self.base):
-            offset = vector[len(LENGTHS) + 3 * i : len(LENGTHS) + 3 * i + 3]
+            offset = vector[N_SEGMENTS + 3 * i : N_SEGMENTS + 3 * i + 3]
             free[name] = offset
             if mirror_name(name) != name:
                 free[mirror_name(name)] = offset * [1.0, -1.0, 1.0]
-        return Shape(scale, vector[: len(LENGTHS)], free)
+        return Shape(like.scale, vector[:N_SEGMENTS], free, like.toe_m)
 
     def prior_information(self) -> np.ndarray:
-        """Return the diagonal [n] of the prior's information."""
-        return np.concatenate(
-            [np.full(len(LENGTHS), LENGTH_SD**-2.0), np.full(3 * len(self.base), LANDMARK_SD_M**-2.0)]
-        )
+        """Return the prior's information [n n]: sizes near the body's, left near right, landmarks near the reference."""
+        sizes = np.full(N_SEGMENTS, LENGTH_SD**-2.0)
+        out = np.diag(np.concatenate([sizes, np.full(3 * len(self.base), LANDMARK_SD_M**-2.0)]))
+        for left, name in enumerate(SEGMENT_NAMES):
+            if name.startswith("Left"):
+                right = SEGMENT_NAMES.index(name.replace("Left", "Right"))
+                pair = np.zeros(len(out))
+                pair[left], pair[right] = 1.0, -1.0
+                out += np.outer(pair, pair) * ASYMMETRY_SD**-2.0
+        return out

@@ -144,7 +144,8 @@ def _fit_performer(pose: Pose, known_m: np.ndarray, sigma_m: np.ndarray, names: 
     frames = good[np.unique(np.linspace(0, len(good) - 1, SHAPE_FRAMES).astype(int))]
     start = reference_shape(_body_scale(known_m[frames], names))
     data = to_points(known_m[frames], sigma_m[frames])
-    return fit_shape(pose.frames(frames), start, names, dof, data)[1]
+    pose, shape = fit_shape(pose.frames(frames), start, names, dof, data)
+    return fit_shape(pose, shape.with_toe_joints(), names, dof, data)[1]
 
 
 def _body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
