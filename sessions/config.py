@@ -37,7 +37,6 @@ def parse_point(text: str) -> tuple[float, float] | None:
 
 OPTIONS: dict[str, Option] = {
     "model": Option("blazepose", str, "2D keypoint model"),
-    "quality": Option("standard", str, "preview, standard or best: how carefully 2D keypoints are sought"),
     "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer"),
     "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer"),
     "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there"),

@@ -23,10 +23,10 @@ def code_of(function, *args) -> str:
 def test_a_take_comes_back_as_it_was_added(tmp_path: Path) -> None:
     session = create_session(tmp_path / "s")
     inside, outside = tmp_path / "s" / "videos" / "a.mp4", tmp_path / "b.mp4"
-    add_take(session, "walk 1", [inside, outside], {"quality": "best", "subject_at": (1.0, -2.0)})
+    add_take(session, "walk 1", [inside, outside], {"recrop": False, "subject_at": (1.0, -2.0)})
     session, take = split_take_path(str(tmp_path / "s" / "walk 1"))
     assert take.videos == (inside.resolve(), outside.resolve())
-    assert take.config == {"quality": "best", "subject_at": (1.0, -2.0)}
+    assert take.config == {"recrop": False, "subject_at": (1.0, -2.0)}
     assert session.take_names() == ["walk 1"]
 
 
