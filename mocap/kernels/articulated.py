@@ -49,12 +49,17 @@ def gauss_newton_terms(
 
 
 def banded_step(
-    hessian: np.ndarray, slope: np.ndarray, acceleration_weight: np.ndarray, acceleration: np.ndarray
+    hessian: np.ndarray,
+    slope: np.ndarray,
+    acceleration_weight: np.ndarray,
+    acceleration: np.ndarray,
+    coupling: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the step [frame dof] that minimises the quadratic data terms plus weighted squared second differences.
 
     hessian [frame dof dof], slope [frame dof]; acceleration_weight and acceleration [frame-2 dof]: weight and present
-    value of each degree's second difference. Cholesky of a band of 2 dof + 1: cost linear in frames.
+    value of each degree's second difference; coupling [frame-1 dof dof]: the Hessian's blocks between each frame (rows)
+    and the next (columns), from terms that tie two frames. Cholesky of a band of 2 dof + 1: cost linear in frames.
     """
     n_frames, n_dof = slope.shape
     width = 2 * n_dof
@@ -68,6 +73,11 @@ def banded_step(
     band[width - n_dof, 1:-1] -= 2 * w
     band[width - n_dof, 2:] -= 2 * w
     band[0, 2:] += w
+    if coupling is not None:
+        for lag in range(1, width):
+            diagonal = np.diagonal(coupling, offset=lag - n_dof, axis1=1, axis2=2)
+            first = max(lag - n_dof, 0)
+            band[width - lag, 1:, first : first + diagonal.shape[1]] += diagonal
     rhs = slope.copy()
     push = w * acceleration
     rhs[:-2] += push

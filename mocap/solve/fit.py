@@ -32,6 +32,9 @@ CHUNK_FRAMES = 300
 ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
 """Least and greatest acceleration level: root m/s^2, joints rad/s^2."""
 
+FOOT_LANDMARKS = ("LHeel", "LBigToe", "RHeel", "RBigToe")
+"""Points of the soles that may stand on something."""
+
 PointTerms = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Given points [frame landmark 3], the information [frame landmark 3 3] and gradient [frame landmark 3] of the data."""
 
@@ -161,15 +164,54 @@ def fit_shape(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, da
 
 
 def fit_take(
-    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms, acceleration: np.ndarray
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    data: PointTerms,
+    acceleration: np.ndarray,
+    contact: np.ndarray,
+    slip_m: float,
+    n_iterations: int = TAKE_ITERATIONS,
 ) -> Pose:
-    """Return the pose that fits all frames together, given the acceleration level [frame-2 3+dof] per frame^2."""
+    """Return the pose that fits all frames together.
+
+    acceleration [frame-2 3+dof] is each degree's level per frame^2; contact [frame sole] tells which of FOOT_LANDMARKS
+    stand, and slip_m how far a standing one moves from frame to frame (1 sd).
+    """
     weight = acceleration**-2.0
-    for _ in range(TAKE_ITERATIONS):
+    for _ in range(n_iterations):
         hessian, slope = pose_terms(pose, shape, names, dof, data)
+        coupling = _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m) if contact.any() else None
         _damp(hessian)
-        pose = pose.moved(_limited(banded_step(hessian, slope, weight, pose.accelerations(dof))), dof)
+        pose = pose.moved(_limited(banded_step(hessian, slope, weight, pose.accelerations(dof), coupling)), dof)
     return pose
+
+
+def _add_contacts(
+    hessian: np.ndarray,
+    slope: np.ndarray,
+    pose: Pose,
+    shape: Shape,
+    dof: Freedom,
+    contact: np.ndarray,
+    slip_m: float,
+) -> np.ndarray:
+    """Add, in place, that standing soles stay where they are; return the blocks between frames [frame-1 n n]."""
+    R_world, joints, soles = body_points(pose, shape, FOOT_LANDMARKS)
+    jacobian = point_jacobian(R_world, joints, soles, dof.joint, dof.axis, moves_matrix(FOOT_LANDMARKS, dof))
+    weight = np.where(contact[1:] & contact[:-1], slip_m**-2.0, 0.0)
+    moved = (soles[1:] - soles[:-1]) * weight[..., None]
+    n_frames, _, _, n = jacobian.shape
+    flat = jacobian.reshape(n_frames, -1, n)
+    weighted = (jacobian[:-1] * weight[..., None, None]).reshape(n_frames - 1, -1, n).transpose(0, 2, 1)
+    hessian[:-1] += weighted @ flat[:-1]
+    next_weighted = (jacobian[1:] * weight[..., None, None]).reshape(n_frames - 1, -1, n).transpose(0, 2, 1)
+    hessian[1:] += next_weighted @ flat[1:]
+    pull = moved.reshape(n_frames - 1, -1, 1)
+    slope[:-1] -= (flat[:-1].transpose(0, 2, 1) @ pull)[..., 0]
+    slope[1:] += (flat[1:].transpose(0, 2, 1) @ pull)[..., 0]
+    return -weighted @ flat[1:]
 
 
 def _damp(hessian: np.ndarray) -> None:

@@ -129,7 +129,7 @@ class ShapeModel:
         return Shape(like.scale, vector[:N_SEGMENTS], free, like.toe_m)
 
     def prior_information(self) -> np.ndarray:
-        """Return the prior's information [n n]: sizes near the body's, left near right, landmarks near the reference."""
+        """Return the prior's information [n n]: sizes near the body's, left near right, landmarks near the book's."""
         sizes = np.full(N_SEGMENTS, LENGTH_SD**-2.0)
         out = np.diag(np.concatenate([sizes, np.full(3 * len(self.base), LANDMARK_SD_M**-2.0)]))
         for left, name in enumerate(SEGMENT_NAMES):

@@ -25,6 +25,7 @@ from mocap.solve.attach import attach_points
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, PARENTS
 from mocap.solve.contacts import CONTACT_JOINTS, detect_contacts
 from mocap.solve.fit import (
+    FOOT_LANDMARKS,
     SHAPE_FRAMES,
     acceleration_level,
     body_points,
@@ -45,6 +46,8 @@ UNMEASURED_SIGMA_M = 0.05
 GAP_ACCELERATION_M_S2 = 10.0
 """How fast uncertainty grows in gaps: half this times the squared time to the nearest measurement."""
 MAX_SIGMA_M = 1.0
+SLIP_M_S = 0.1
+"""A planted sole still rolls and gives: its speed, 1 sd."""
 SCALE_SEGMENTS = tuple(
     (side + a, side + b)
     for side in "LR"
@@ -181,7 +184,11 @@ def _fit_windows(
             sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
             part = pose.frames(slice(low, high))
             level = acceleration_level(part, dof, fps)
-            part = fit_take(part, shape, names, dof, to_cameras(window, sigma, high - low), level)
+            data = to_cameras(window, sigma, high - low)
+            nothing = np.zeros((high - low, len(FOOT_LANDMARKS)), bool)
+            part = fit_take(part, shape, names, dof, data, level, nothing, 1.0)
+            standing = _contacts(part, shape, fps)
+            part = fit_take(part, shape, names, dof, data, level, standing, SLIP_M_S / fps, n_iterations=2)
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
         progress.advance()
@@ -228,7 +235,7 @@ def _sigma_over_gaps(points: Points3D) -> np.ndarray:
 
 def _contacts(pose: Pose, shape: Shape, fps: float) -> np.ndarray:
     """Return [frame contact] for CONTACT_JOINTS: heels for the ankle joints, toes for the toe joints."""
-    _, _, feet = body_points(pose, shape, ("LHeel", "LBigToe", "RHeel", "RBigToe"))
+    _, _, feet = body_points(pose, shape, FOOT_LANDMARKS)
     speed = np.linalg.norm(np.gradient(feet, 1.0 / fps, axis=0), axis=-1) if len(feet) > 1 else np.zeros(feet.shape[:2])
     return detect_contacts(feet[..., 2], speed, fps)
 

@@ -89,3 +89,10 @@ def test_the_banded_step_equals_a_dense_solve() -> None:
     rhs = slope.ravel() + second.T @ (weight * acceleration).ravel()
     expected = -np.linalg.solve(dense, rhs).reshape(N_FRAMES, n_dof)
     assert banded_step(hessian, slope, weight, acceleration) == pytest.approx(expected)
+    coupling = 0.1 * rng.normal(size=(N_FRAMES - 1, n_dof, n_dof))
+    for f in range(N_FRAMES - 1):
+        rows, columns = slice(f * n_dof, (f + 1) * n_dof), slice((f + 1) * n_dof, (f + 2) * n_dof)
+        dense[rows, columns] += coupling[f]
+        dense[columns, rows] += coupling[f].T
+    tied = -np.linalg.solve(dense, rhs).reshape(N_FRAMES, n_dof)
+    assert banded_step(hessian, slope, weight, acceleration, coupling) == pytest.approx(tied)
