@@ -17,6 +17,7 @@ from exporters.file_motion import along_bones, in_file_axes
 from exporters.job import Job, Mismatch, max_distance_m, require
 from mocap.core.conventions import world_from_yup
 from mocap.core.errors import SetupError
+from mocap.core.installation import install_command
 from mocap.kernels.rotations import matrix_to_quat
 
 WORKER = Path(__file__).with_name("fbx_worker.py")
@@ -44,7 +45,7 @@ def write(job: Job, path: Path) -> None:
         raise SetupError(
             "blender-missing",
             "FBX is written by Blender, and neither its Python module nor a `blender` program was found.",
-            'Run: pip install "mocap-studio[blender]" (Python 3.11), or install Blender 4.2 or newer.',
+            f"Run: {install_command('blender')} (Python 3.11), or install Blender 4.2 or newer.",
         )
     job_path = path.with_name(path.name + ".job.npz")
     _write_job(job, path, job_path)
