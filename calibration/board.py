@@ -209,7 +209,7 @@ def _board(kind: BoardKind, columns: int, rows: int, values: dict[str, str], fla
     marker_m = 0.0 if kind is BoardKind.CHESSBOARD else _length_m(values, "marker", text)
     if kind in (BoardKind.APRILGRID, BoardKind.ARUCO):
         gap_m = marker_m * _number(values, "spacing", text) if "spacing" in values else _length_m(values, "gap", text)
-        square_m = marker_m + gap_m
+        square_m = round(marker_m + gap_m, 9)
     else:
         square_m = _length_m(values, "square", text)
     default = "APRILTAG_36h11" if kind is BoardKind.APRILGRID else ""

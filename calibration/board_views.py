@@ -29,7 +29,7 @@ class BoardViews:
     time_s: np.ndarray
     """[camera frame] presentation time on the camera's own clock; NaN where the camera has no picture."""
     sharpness: np.ndarray
-    """[camera frame] steepest edge by its contrast, 1/px (0.5 and more is sharp, 0.15 is blurred); NaN without board."""
+    """[camera frame] steepest edge by its contrast, 1/px (0.5 is sharp, 0.15 blurred); NaN without board."""
     is_mirrored: np.ndarray
     """[camera] the camera sees the back of a transparent board (or its picture is mirrored)."""
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +32,7 @@ def frames(
     path: str | os.PathLike[str],
     info: VideoInfo | None = None,
     *,
+    only: Container[int] | None = None,
     diagnostics: list[Diagnostic] | None = None,
 ) -> Iterator[Frame]:
     """Yield a video's pictures in presentation order, turned upright, decoded with all threads the codec can use.
@@ -42,6 +43,7 @@ def frames(
     Args:
         path: the video.
         info: what `probe` said of it; probed again when absent.
+        only: indices of the pictures to yield; all are decoded, but the others are not converted.
         diagnostics: list to append findings to.
 
     Raises: InputError as `probe`.
@@ -60,8 +62,10 @@ def frames(
                     continue  # a picture that the edit list hides, or the remains of a broken packet
             if index >= info.n_frames:
                 break
-            yield Frame(index, float(info.time_s[index]), upright(frame.to_ndarray(format="rgb24"), info.rotation_deg))
             n += 1
+            if only is not None and index not in only:
+                continue
+            yield Frame(index, float(info.time_s[index]), upright(frame.to_ndarray(format="rgb24"), info.rotation_deg))
     if n < info.n_frames and diagnostics is not None:
         diagnostics.append(
             Diagnostic(
