@@ -42,6 +42,28 @@ def _fisheye_jacobian(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     return scale[..., None, None] * np.eye(2) + radial[..., None, None] * xy[..., :, None] * xy[..., None, :]
 
 
+def distortion_coefficient_jacobian(xy: np.ndarray, model: LensModel) -> np.ndarray:
+    """Return d(distorted) / d(coefficients) [... 2 n] at normalised coordinates xy [... 2], n = 5 or 4.
+
+    Both models are linear in their coefficients, so these themselves are not needed.
+    """
+    x, y = xy[..., 0], xy[..., 1]
+    if model is LensModel.FISHEYE:
+        r = np.maximum(np.linalg.norm(xy, axis=-1), 1e-9)
+        theta = np.arctan(r)
+        power = theta[..., None] ** np.array([3, 5, 7, 9]) / r[..., None]
+        return xy[..., :, None] * power[..., None, :]
+    r2 = x * x + y * y
+    jac = np.empty((*xy.shape, 5))
+    jac[..., 0] = xy * r2[..., None]
+    jac[..., 1] = jac[..., 0] * r2[..., None]
+    jac[..., 4] = jac[..., 1] * r2[..., None]
+    jac[..., 0, 2] = jac[..., 1, 3] = 2.0 * x * y
+    jac[..., 0, 3] = r2 + 2.0 * x * x
+    jac[..., 1, 2] = r2 + 2.0 * y * y
+    return jac
+
+
 def project_with_jacobian(points_cam: np.ndarray, lens: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
     """Return pixels [... 2] of camera-frame points [... 3] and d(pixel) / d(point) [... 2 3]; NaN behind the camera."""
     z = np.where(points_cam[..., 2:] > MIN_DEPTH, points_cam[..., 2:], np.nan)

@@ -1,0 +1,267 @@
+"""One camera's lens from pictures of a board: the model chosen by the error on pictures held out of the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.board_views import BoardViews
+from calibration.lens_prior import LensPrior, general_prior, information, seeds, spread_views
+from calibration.rig_bundle import Fit, Free, Prior, adjust, camera_information, squared_lengths
+from calibration.rig_poses import view_poses
+from calibration.rig_views import N_LENS, State, Views, packed, residuals_px, unpacked
+from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+
+MODELS = ("auto", "pinhole", "brown", "fisheye")
+MIN_VIEWS = 5
+MIN_LENS_CORNERS = 6
+N_FIRST_VIEWS = 30
+N_SEEDS = 3
+FIRST_SIGMA_PX = 1.0
+"""Scale of residuals that the search for a start assumes: lens errors of a wrong start are larger."""
+MIN_GAIN = 0.01
+"""Relative gain in held-out error for which a richer model is taken."""
+MAX_PLANE_ERROR = 0.03
+"""Median misfit of views to any plane, as a share of the board's size in the picture, of a board that is another."""
+HELD_INFORMATION = 1.0
+"""A parameter moves where the views alone know it better than its prior does, by this factor in standard deviation."""
+
+
+@dataclass(frozen=True, eq=False)
+class LensResult:
+    """A lens with its uncertainty, and the evidence for its model."""
+
+    intrinsics: Intrinsics
+    covariance: np.ndarray
+    """[9 9] of fx fy cx cy, distortion; 0 for what was held."""
+    is_free: np.ndarray
+    """[9] which parameters the views could move."""
+    rms_px: float
+    """Root mean square length of the residuals of inlying corners."""
+    held_out_px: dict[str, float]
+    """Error of each model on views that it was not fitted to (robust root mean square, px)."""
+    n_views: int
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def prior(self) -> LensPrior:
+        """Return this result as what is known of the lens before another calibration."""
+        return LensPrior(self.intrinsics, np.sqrt(np.diag(self.covariance)), aspect_sd=float("inf"))
+
+
+def calibrate_lens(views: BoardViews, model: str = "auto", prior: LensPrior | None = None) -> LensResult:
+    """Return the lens that explains one camera's views of a board.
+
+    model: auto, pinhole, brown or fisheye; a prior (a preset) sets the model and is refined. Raises InputError
+    `lens-too-few-views`, `lens-model-unknown` and `board-does-not-fit`.
+    """
+    if model not in MODELS:
+        raise InputError(
+            "lens-model-unknown",
+            f"There is no lens model {model!r}; there are {', '.join(MODELS)}.",
+            "Choose one of them, or auto.",
+        )
+    if len(views.camera_names) != 1:
+        raise ValueError(f"a lens is calibrated from one camera's views, got {views.camera_names}")
+    flat = flattened(views)[0]
+    _require_views(flat, views.camera_names[0])
+    return lens_of_views(flat, views.size_px[0], model, prior, views.camera_names[0])
+
+
+def flattened(views: BoardViews, min_corners: int = MIN_LENS_CORNERS) -> tuple[Views, np.ndarray]:
+    """Return the views with at least `min_corners` corners, and the original number of each frame that remains."""
+    corners = views.board.corners_m - views.board.corners_m.mean(0)
+    count = views.is_seen.sum(-1)
+    camera, frame = np.nonzero(count >= min(min_corners, views.board.n_corners))
+    frames, index = np.unique(frame, return_inverse=True)
+    flat = Views(camera, index, views.xy_px[camera, frame], corners, len(views.camera_names), len(frames))
+    return flat, frames
+
+
+def _require_views(views: Views, name: str) -> None:
+    """Raise unless there are views enough, of a plane."""
+    if len(views.camera) < MIN_VIEWS:
+        raise InputError(
+            "lens-too-few-views",
+            f"Camera {name} sees the board in {len(views.camera)} pictures well enough to use, "
+            f"{MIN_VIEWS} are the least and 20 are good.",
+            f"Film the board in front of {name} from 20 different angles and distances, corners of the picture too.",
+        )
+
+
+def lens_of_views(
+    views: Views, size_px: tuple[int, int], model: str, prior: LensPrior | None, name: str = "camera"
+) -> LensResult:
+    """Return the lens of one camera's flattened views: see `calibrate_lens`."""
+    if prior is not None:
+        chosen = {prior.intrinsics.model.value: prior}
+    else:
+        kinds = ("pinhole", "brown", "fisheye") if model == "auto" else (model,)
+        chosen = {kind: _kind_prior(kind, size_px) for kind in kinds}
+    starts = {kind: start(views, size_px, p) for kind, p in chosen.items()}
+    held_out = {}
+    if len(chosen) > 1:
+        errors = {kind: _held_out(views, p, starts[kind]) for kind, p in chosen.items()}
+        best = _simplest(errors)
+        held_out = {kind: float(np.sqrt(e.mean())) for kind, e in errors.items()}
+    else:
+        best = next(iter(chosen))
+    lens_prior = chosen[best]
+    fit, free = fit_lens(views, lens_prior, starts[best])
+    covariance = _covariance(views, fit, free, lens_prior)
+    inlying = squared_lengths(fit.residuals, views.seen)[views.seen]
+    inlying = inlying[inlying < (5.0 * fit.sigma_px) ** 2]
+    return LensResult(
+        unpacked(fit.state.lens[0], lens_prior.intrinsics.model, size_px),
+        covariance,
+        free[0],
+        float(np.sqrt(inlying.mean())) if len(inlying) else float("nan"),
+        held_out,
+        len(views.camera),
+        _findings(name, best, held_out, free[0], lens_prior),
+    )
+
+
+def _kind_prior(kind: str, size_px: tuple[int, int]) -> LensPrior:
+    """Return what is known beforehand of a lens of some kind; a pinhole has no distortion."""
+    prior = general_prior(size_px, LensModel.FISHEYE if kind == "fisheye" else LensModel.BROWN)
+    if kind == "pinhole":
+        sd = prior.sd.copy()
+        sd[4:] = 0.0
+        prior = replace(prior, sd=sd)
+    return prior
+
+
+def _may_move(prior: LensPrior) -> np.ndarray:
+    """Return which of the nine parameters the prior leaves open."""
+    return prior.sd > 0
+
+
+def _state(views: Views, lens: np.ndarray, model: LensModel) -> State:
+    """Return a state with each view's board at its likelier pose."""
+    poses = view_poses(views, lens[None], (model,))
+    return State((model,), lens[None], np.eye(3)[None], np.zeros((1, 3)), poses.R[:, 0], poses.t_m[:, 0])
+
+
+def _packed_views(views: Views, chosen: np.ndarray) -> Views:
+    """Return some of one camera's views, frames renumbered."""
+    return views.select(chosen).of_camera(0)
+
+
+def start(views: Views, size_px: tuple[int, int], prior: LensPrior) -> np.ndarray:
+    """Return a lens [9] to begin from: the best of several focal lengths, each fitted with its first distortion."""
+    model = prior.intrinsics.model
+    if prior.sd[0] < 0.1 * prior.intrinsics.focal_px[0]:
+        return packed(prior.intrinsics)
+    few = _packed_views(views, spread_views(views, N_FIRST_VIEWS))
+    open_lens = np.zeros((1, N_LENS), bool)
+    open_lens[0, :2] = True
+    open_lens[0, 4] = prior.sd[4] > 0
+    free = Free(open_lens, np.array([False]))
+    found: list[tuple[float, np.ndarray]] = []
+    for lens in seeds(views, size_px, model)[:N_SEEDS]:
+        best = lens
+        cost = np.inf
+        # A better lens tells the two poses of a plane apart better.
+        for n_iterations in (6, 12):
+            state = _state(few, best, model)
+            known = information([prior], best[None])
+            fit = adjust(few, state, free, prior=known, sigma_px=FIRST_SIGMA_PX, max_iterations=n_iterations)
+            best, cost = fit.state.lens[0], fit.cost
+        found.append((cost, best))
+    return min(found, key=lambda f: f[0])[1]
+
+
+def fit_lens(views: Views, prior: LensPrior, lens: np.ndarray, sigma_px: float | None = None) -> tuple[Fit, np.ndarray]:
+    """Return the fit of one camera's views from a start [9], and which parameters [1 9] could move."""
+    model = prior.intrinsics.model
+    free_lens = _may_move(prior)[None]
+    free = Free(free_lens, np.array([False]))
+    fit = None
+    for n_iterations in (10, 30):
+        state = _state(views, lens, model)
+        known = information([prior], lens[None])
+        fit = adjust(views, state, free, prior=known, sigma_px=sigma_px, max_iterations=n_iterations)
+        lens = fit.state.lens[0]
+    assert fit is not None
+    return fit, observable(views, fit, free, prior)[None]
+
+
+def observable(views: Views, fit: Fit, free: Free, prior: LensPrior) -> np.ndarray:
+    """Return which parameters [9] the views know better than the prior."""
+    information_of_views = camera_information(views, fit, free)[:N_LENS, :N_LENS]
+    sd = prior.sd
+    unit = np.where((sd > 0) & np.isfinite(sd), np.minimum(sd, 0.05 * fit.state.lens[0, 0] + 1.0), 1.0)
+    on = free.lens[0]
+    scaled = information_of_views * unit[:, None] * unit[None, :]
+    covariance = np.linalg.pinv(scaled[np.ix_(on, on)] + 1e-9 * np.eye(int(on.sum())))
+    known = np.zeros(N_LENS, bool)
+    known[on] = np.sqrt(np.diag(covariance)) < HELD_INFORMATION
+    return known
+
+
+def _held_out(views: Views, prior: LensPrior, lens: np.ndarray) -> np.ndarray:
+    """Return the robust mean square error [view] of every view under a lens fitted to the other half of the views."""
+    model = prior.intrinsics.model
+    n = len(views.camera)
+    out = np.zeros(n)
+    half = np.arange(n) % 2 == 0
+    for fold in (half, ~half):
+        fit, _ = fit_lens(_packed_views(views, np.flatnonzero(fold)), prior, lens)
+        test = _packed_views(views, np.flatnonzero(~fold))
+        r = residuals_px(test, _state(test, fit.state.lens[0], model))
+        squared = np.minimum(squared_lengths(r, test.seen), 25.0)
+        out[~fold] = squared.sum(1) / test.seen.sum(1)
+    return out
+
+
+def _simplest(errors: dict[str, np.ndarray]) -> str:
+    """Return the first model that no later one beats: by more than 1 % of the error and two standard errors."""
+    best, *others = errors
+    for kind in others:
+        gain = errors[best] - errors[kind]
+        certain = gain.mean() > 2.0 * gain.std() / np.sqrt(len(gain))
+        if certain and np.sqrt(errors[kind].mean()) < (1.0 - MIN_GAIN) * np.sqrt(errors[best].mean()):
+            best = kind
+    return best
+
+
+def _covariance(views: Views, fit: Fit, free: np.ndarray, prior: LensPrior) -> np.ndarray:
+    """Return the posterior covariance [9 9] of the lens."""
+    known: Prior = information([prior], fit.state.lens)
+    on = _may_move(prior)
+    total = camera_information(views, fit, Free(on[None], np.array([False])))[:N_LENS, :N_LENS] + known.information[0]
+    out = np.zeros((N_LENS, N_LENS))
+    out[np.ix_(on, on)] = np.linalg.pinv(total[np.ix_(on, on)], hermitian=True)
+    return out
+
+
+def _findings(
+    name: str, kind: str, held_out: dict[str, float], free: np.ndarray, prior: LensPrior
+) -> tuple[Diagnostic, ...]:
+    """Return what the user should hear of the choice."""
+    labels = np.array(["fx", "fy", "cx", "cy", "k1", "k2", *(("p1", "p2", "k3") if prior.sd[8] else ("k3", "k4", ""))])
+    held = [str(x) for x, moves, may in zip(labels, free, _may_move(prior), strict=True) if may and not moves]
+    text = ", ".join(f"{k} {v:.2f} px" for k, v in held_out.items())
+    found = [
+        Diagnostic(
+            "lens-model-chosen",
+            Severity.INFO,
+            f"Camera {name}: {kind} lens" + (f" by the error on held-out views ({text})." if text else "."),
+            {"model": kind, "held_out_px": held_out},
+        )
+    ]
+    if held:
+        found.append(
+            Diagnostic(
+                "lens-parameters-held",
+                Severity.INFO,
+                f"Camera {name}: the views say too little of {', '.join(held)}, which stay near what is usual. "
+                "Tilt the board more and film it in the corners of the picture to measure them.",
+                {"held": held},
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,106 @@
+"""What a lens may be before a board is seen, and where the search for it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.rig_bundle import Prior
+from calibration.rig_poses import view_poses
+from calibration.rig_views import N_LENS, Views, packed
+from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel
+
+ASPECT_SD = 0.004
+"""1 sd of fy / fx - 1: pixels are square but for stretched video."""
+CENTER_SD = 0.02
+"""1 sd of the principal point, as a share of the longer side."""
+DISTORTION_SD = {
+    LensModel.BROWN: np.array([0.4, 0.4, 0.003, 0.003, 0.3]),
+    LensModel.FISHEYE: np.array([0.1, 0.1, 0.1, 0.1]),
+}
+FOCAL_SHARES = np.geomspace(0.3, 2.6, 14)
+"""Focal lengths tried, as shares of the longer side."""
+N_SEED_VIEWS = 16
+HUGE_SD = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class LensPrior:
+    """A lens believed in to some extent: a preset, or an earlier calibration."""
+
+    intrinsics: Intrinsics
+    sd: np.ndarray
+    """[9] 1 sd of fx fy cx cy and of the distortion (0: exact; a fisheye has no ninth)."""
+    aspect_sd: float = ASPECT_SD
+    """1 sd of fy / fx about that of the intrinsics."""
+
+
+def general_prior(size_px: tuple[int, int], model: LensModel) -> LensPrior:
+    """Return what is true of most lenses: square pixels, a centred axis, moderate distortion, any focal length."""
+    n = N_DISTORTION[model]
+    longer = max(size_px)
+    sd = np.zeros(N_LENS)
+    sd[:2], sd[2:4], sd[4 : 4 + n] = HUGE_SD, CENTER_SD * longer, DISTORTION_SD[model]
+    center = (np.array(size_px) - 1.0) / 2.0
+    return LensPrior(Intrinsics(size_px, np.full(2, 0.8 * longer), center, np.zeros(n), model), sd)
+
+
+def information(priors: list[LensPrior], lens: np.ndarray) -> Prior:
+    """Return the priors of all cameras about the state; the aspect's term is linearised at lenses [camera 9]."""
+    mean = np.stack([packed(p.intrinsics) for p in priors])
+    out = np.zeros((len(priors), N_LENS, N_LENS))
+    for c, prior in enumerate(priors):
+        sd = np.where(prior.sd > 0, prior.sd, np.inf)
+        out[c][np.diag_indices(N_LENS)] = 1.0 / sd**2
+        if np.isfinite(prior.aspect_sd) and prior.aspect_sd > 0:
+            ratio = prior.intrinsics.focal_px[1] / prior.intrinsics.focal_px[0]
+            row = np.zeros(N_LENS)
+            row[:2] = -ratio, 1.0
+            out[c] += np.outer(row, row) / (prior.aspect_sd * lens[c, 0]) ** 2
+            if sd[0] >= HUGE_SD:
+                # Any focal length: the aspect must not pull towards the mean's.
+                mean[c, :2] = mean[c, 0] * np.array([1.0, ratio])
+    return Prior(mean, out)
+
+
+def seeds(views: Views, size_px: tuple[int, int], model: LensModel) -> list[np.ndarray]:
+    """Return lenses [9] to start from, the best first: focal lengths under which the views look like one rigid plane.
+
+    views are those of one camera.
+    """
+    chosen = views.select(spread_views(views, N_SEED_VIEWS))
+    start = packed(general_prior(size_px, model).intrinsics)
+    found: list[tuple[float, np.ndarray]] = []
+    for share in FOCAL_SHARES:
+        lens = start.copy()
+        lens[:2] = share * max(size_px)
+        poses = view_poses(chosen, lens[None], (model,), n_iterations=3)
+        error = poses.error_px[:, 0]
+        score = float(np.mean(np.log(np.minimum(np.where(np.isfinite(error), error, 1e3), 1e3) + 0.1)))
+        found.append((score, lens))
+    return [lens for _, lens in sorted(found, key=lambda s: s[0])]
+
+
+def spread_views(views: Views, n: int) -> np.ndarray:
+    """Return indices of up to n views, chosen one by one: many corners, far in picture and tilt from those chosen."""
+    seen = views.seen
+    count = seen.sum(1)
+    usable = np.flatnonzero(count >= max(6, 0.4 * count.max(initial=0)))
+    if len(usable) <= n:
+        return usable
+    xy = np.where(seen[..., None], views.xy_px, 0.0)[usable]
+    middle = xy.sum(1) / count[usable, None]
+    centred = np.where(seen[usable][..., None], xy - middle[:, None], 0.0)
+    spread = np.einsum("vni,vnj->vij", centred, centred) / count[usable, None, None]
+    features = np.stack(
+        [middle[:, 0], middle[:, 1], *(np.sqrt(spread[:, i, i]) for i in (0, 1)), np.cbrt(spread[:, 0, 1])], 1
+    )
+    features = features / (features.std(0) + 1e-9)
+    chosen = [int(np.argmax(count[usable]))]
+    gap = np.linalg.norm(features - features[chosen[0]], axis=1)
+    while len(chosen) < n:
+        new = int(np.argmax(gap * np.sqrt(count[usable])))
+        chosen.append(new)
+        gap = np.minimum(gap, np.linalg.norm(features - features[new], axis=1))
+    return usable[np.sort(chosen)]
