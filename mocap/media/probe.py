@@ -3,110 +3,69 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mocap.core.arrays import frozen
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
+from mocap.media.chapters import chapter_name, chapters_of
+from mocap.media.gopro_facts import read_facts
+from mocap.media.join import join
 from mocap.media.mp4_boxes import is_cut_mp4
+from mocap.media.mp4_index import Movie, read_movie
+from mocap.media.rates import frame_rate
+from mocap.media.timecode import Timecode, parse_timecode, read_timecode
+from mocap.media.timestamps import read_times
+from mocap.media.video_info import Chapter, VideoInfo
+
+__all__ = ["Chapter", "VideoInfo", "open_video", "probe", "probe_recording"]
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-STANDARD_RATES = tuple(Fraction(n * 1000, d) for n in (24, 30, 48, 60, 120, 240) for d in (1001, 1000)) + tuple(
-    Fraction(n) for n in (25, 50, 100, 200)
-)
-"""Rates that cameras really use; a coarse container clock is read as one of these when it fits every frame."""
-
-JITTER_SHARE = 0.1
-"""A frame interval that differs by more than this share of the median makes the rate variable."""
-
 _REORDERED = 16
 """Frames over which an encoder may change the order (H.264, table A-1: at most 16 pictures are kept)."""
 
 
-@dataclass(frozen=True, eq=False)
-class VideoInfo:
-    """One video file. Sizes are those of the upright picture."""
-
-    path: Path
-    width_px: int
-    height_px: int
-    rotation_deg: int
-    """Clockwise turn (0, 90, 180, 270) that the file asks for; already applied to the size and by `frames`."""
-    fps: Fraction
-    """True average rate; exact (60000/1001) where the timestamps agree with a standard or the declared rate."""
-    nominal_fps: Fraction
-    """Rate that the container declares."""
-    n_frames: int
-    """Frames that can be read (a truncated file has fewer than it declares)."""
-    time_s: np.ndarray
-    """[frame] float64 presentation time on the camera's clock; the first frame is at 0."""
-    pts: np.ndarray
-    """[frame] int64 presentation timestamps in units of `time_base`, increasing."""
-    time_base: Fraction
-    start_s: float
-    """Presentation time of the first frame in the container, where the audio shares the same zero."""
-    codec: str
-    is_variable_rate: bool
-    has_audio: bool
-    diagnostics: tuple[Diagnostic, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "time_s", frozen(self.time_s, np.float64, (self.n_frames,), "time_s"))
-        object.__setattr__(self, "pts", frozen(self.pts, np.int64, (self.n_frames,), "pts"))
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of the upright picture."""
-        return self.width_px, self.height_px
-
-    @property
-    def duration_s(self) -> float:
-        """Time from the first frame to one period after the last."""
-        return float(self.time_s[-1]) + 1.0 / float(self.fps)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts as a JSON object (without the list of times)."""
-        return {
-            "path": str(self.path),
-            "codec": self.codec,
-            "width_px": self.width_px,
-            "height_px": self.height_px,
-            "rotation_deg": self.rotation_deg,
-            "n_frames": self.n_frames,
-            "fps": float(self.fps),
-            "fps_exact": f"{self.fps.numerator}/{self.fps.denominator}",
-            "nominal_fps": float(self.nominal_fps),
-            "duration_s": self.duration_s,
-            "start_s": self.start_s,
-            "is_variable_rate": self.is_variable_rate,
-            "has_audio": self.has_audio,
-            "diagnostics": [d.to_json() for d in self.diagnostics],
-        }
-
-
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
+def probe(path: str | os.PathLike[str], *, join_chapters: bool = True) -> VideoInfo:
     """Return what a video file is.
 
-    Reads every packet's header (the timestamps) and decodes the first picture only. A file that is cut short but still
-    has its index is described by what can be read, with a `video-truncated` diagnostic.
+    The times come from the index where that is certain, else from every packet; of the pictures only the first is
+    decoded. A file that is cut short but still has its index is described by what can be read, with a
+    `video-truncated` diagnostic.
+
+    Args:
+        path: the video.
+        join_chapters: a first chapter stands for the whole recording: the chapters beside it follow without a gap.
 
     Raises InputError: video-missing, video-unreadable (permissions, input/output), video-empty-file, not-a-video,
-    video-no-index (an MP4 whose recording never ended), video-no-picture, video-no-frames, video-undecodable.
+    video-no-index (an MP4 whose recording never ended), video-no-picture, video-no-frames, video-undecodable,
+    chapter-missing, chapters-differ.
     """
     file = Path(path)
+    files = chapters_of(file) if join_chapters and file.is_file() else (file,)
+    if len(files) > 1:
+        return join([_probe_file(f) for f in files])
+    return _probe_file(file)
+
+
+def probe_recording(files: Sequence[str | os.PathLike[str]]) -> VideoInfo:
+    """Return what a recording is whose chapters are these files, in this order. Raises InputError as `probe`."""
+    return join([_probe_file(Path(f)) for f in files])
+
+
+def _probe_file(file: Path) -> VideoInfo:
     with open_video(file) as container:
         stream = container.streams.video[0]
-        found: list[Diagnostic] = []
-        pts, timing = _timestamps(container, stream, file, found)
+        found: list[Diagnostic] = _lone_chapter(file)
+        movie = read_movie(file)
+        pts, timing = _timestamps(container, stream, file, movie, found)
         frame = _first_frame(file)
         rotation_deg = _rotation_deg(frame, file, found)
         width_px, height_px = frame.width, frame.height
@@ -114,9 +73,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             width_px, height_px = height_px, width_px
         base = Fraction(stream.time_base or Fraction(1, 1000)) if timing is None else timing
         nominal = Fraction(stream.guessed_rate or stream.average_rate or 0)
-        fps, is_variable = _rate(pts, base, nominal)
-        if is_variable:
-            found.append(_variable_rate(file, pts, base))
+        fps, is_variable, irregular = frame_rate(pts, base, nominal, file.name)
         return VideoInfo(
             path=file,
             width_px=width_px,
@@ -132,8 +89,31 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             codec=stream.codec_context.name,
             is_variable_rate=is_variable,
             has_audio=bool(container.streams.audio),
-            diagnostics=tuple(found),
+            diagnostics=(*found, *irregular),
+            timecode=_timecode(file, container, movie, nominal or fps),
+            gopro=read_facts(file, movie) if movie is not None else None,
         )
+
+
+def _lone_chapter(file: Path) -> list[Diagnostic]:
+    name = chapter_name(file)
+    if name is None or name.chapter == 1:
+        return []
+    return [
+        Diagnostic(
+            "chapter-not-first",
+            Severity.INFO,
+            f"{file.name}: this is chapter {name.chapter} of recording {name.number}; its first frame is at time 0.",
+            {"chapter": name.chapter},
+        )
+    ]
+
+
+def _timecode(file: Path, container: InputContainer, movie: Movie | None, rate: Fraction) -> Timecode | None:
+    """Return the start timecode of the file's own track, or else of its metadata."""
+    own = read_timecode(file, movie) if movie is not None else None
+    texts = [container.metadata, *(s.metadata for s in container.streams)]
+    return own or next((t for m in texts if (t := parse_timecode(m.get("timecode", ""), rate)) is not None), None)
 
 
 def open_video(file: Path) -> InputContainer:
@@ -196,23 +176,11 @@ def _not_a_video(file: Path, why: str) -> InputError:
 
 
 def _timestamps(
-    container: InputContainer, stream: VideoStream, file: Path, found: list[Diagnostic]
+    container: InputContainer, stream: VideoStream, file: Path, movie: Movie | None, found: list[Diagnostic]
 ) -> tuple[np.ndarray, Fraction | None]:
     """Return [frame] presentation timestamps in order, and a time base of their own where the file has none."""
-    from av.error import FFmpegError
-
-    pts: list[int | None] = []
-    broken = 0
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
-                continue
-            if packet.is_corrupt:
-                broken += 1
-                continue
-            pts.append(packet.pts)
-    except FFmpegError:
-        broken += 1
+    times = read_times(file, container, stream, movie)
+    pts, broken = times.pts, times.n_broken
     if not pts and is_cut_mp4(file):
         raise _no_index(file)
     if not pts:
@@ -288,35 +256,3 @@ def _rotation_deg(frame: VideoFrame, file: Path, found: list[Diagnostic]) -> int
         )
     )
     return 0
-
-
-def _rate(pts: np.ndarray, base: Fraction, nominal: Fraction) -> tuple[Fraction, bool]:
-    """Return the true average rate and whether the frame intervals vary."""
-    if len(pts) < 2:
-        return nominal or Fraction(30), False
-    steps = np.diff(pts)
-    median = float(np.median(steps))
-    tolerance = max(1.5, JITTER_SHARE * median)
-    is_variable = bool((np.abs(steps - median) > tolerance).any())
-    average = Fraction(len(pts) - 1) / (int(pts[-1] - pts[0]) * base)
-    if is_variable:
-        return average, True
-    for rate in ((nominal,) if nominal else ()) + STANDARD_RATES:
-        ideal = np.arange(len(pts)) * float(1 / (rate * base))
-        error = pts - pts[0] - ideal
-        if np.ptp(error) <= 1.5:
-            return rate, False
-    return average, False
-
-
-def _variable_rate(file: Path, pts: np.ndarray, base: Fraction) -> Diagnostic:
-    steps_s = np.diff(pts) * float(base)
-    lo, mid, hi = (float(v) for v in (steps_s.min(), np.median(steps_s), steps_s.max()))
-    return Diagnostic(
-        "video-variable-rate",
-        Severity.WARNING,
-        f"{file.name}: the frame rate varies: intervals from {lo * 1e3:.1f} to {hi * 1e3:.1f} ms, "
-        f"median {mid * 1e3:.1f}. "
-        "Every frame is used at its own time.",
-        {"interval_min_s": lo, "interval_median_s": mid, "interval_max_s": hi},
-    )
