@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,20 @@ def read_rig_file(path: str | os.PathLike[str]) -> RigFile:
     return _rig_file(file, name, raw, unit_m, diagnostics)
 
 
-def write_rig(path: str | os.PathLike[str], rig: CameraRig) -> None:
+def write_rig(path: str | os.PathLike[str], rig: CameraRig, findings: Sequence[Diagnostic] = ()) -> None:
     """Write the rig as aniposelib reads it: `[cam_N]` in order, metres; published whole or not at all.
 
-    All values come back bit for bit but the rotation, a Rodrigues vector: equal to 1e-15.
+    All values come back bit for bit but the rotation, a Rodrigues vector: equal to 1e-15. `findings` about the
+    calibration that the rig was read from are kept in `[metadata]` and come back with the rig; those that follow from
+    the cameras themselves (a world that is not Z up) are left out, for they are found again.
 
     Raises: SetupError output-not-writable, output-full.
     """
     file = Path(path)
     sections = [_section(i, camera) for i, camera in enumerate(rig.cameras)]
-    text = "\n".join([*sections, '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'])
+    metadata = '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'
+    kept = [tables.finding_section(found) for found in findings if found.code != "rig-not-z-up"]
+    text = "\n".join([*sections, metadata, *kept])
     with published(file) as temporary:
         temporary.write_text(text, "utf-8")
 
@@ -130,7 +135,7 @@ def _recognise(data: bytes, file: Path) -> _Recognised:
     if tables.is_camera_sections(document):
         kind, raw = tables.read_camera_sections(document)
         unit_m, diagnostics = tables.unit_of(document, kind, raw, file)
-        return kind, raw, unit_m, diagnostics
+        return kind, raw, unit_m, tables.read_findings(document) + diagnostics
     raise _not_recognised(file, "it has no camera sections")
 
 

@@ -8,7 +8,9 @@ are camera from world in all of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,30 @@ def read_camera_sections(document: Mapping[str, Any]) -> tuple[str, list[RawCame
     if isinstance(metadata, dict) and "charuco_square_size" in metadata:
         return "freemocap", cameras
     return ("aniposelib" if all(k.startswith("cam_") for k in sections) else "pose2sim"), cameras
+
+
+def finding_section(found: Diagnostic) -> str:
+    """Return a finding about the original calibration as a section of our own rig files."""
+    rows = {
+        "code": found.code,
+        "severity": str(found.severity),
+        "message": found.message,
+        "data": json.dumps(found.data),
+    }
+    text = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in rows.items())
+    return f"[[metadata.findings]]\n{text}"
+
+
+def read_findings(document: Mapping[str, Any]) -> list[Diagnostic]:
+    """Return the findings kept in a rig file; what is not of `finding_section`'s making is passed over."""
+    metadata = document.get("metadata")
+    entries = metadata.get("findings") if isinstance(metadata, dict) else None
+    found: list[Diagnostic] = []
+    for entry in entries if isinstance(entries, list) else ():
+        with suppress(KeyError, TypeError, ValueError):
+            data = json.loads(entry["data"])
+            found.append(Diagnostic(str(entry["code"]), Severity(entry["severity"]), str(entry["message"]), dict(data)))
+    return found
 
 
 def _is_camera(section: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from calibration.files import read_rig, read_rig_file, write_rig
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
+from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError, SetupError
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 
@@ -94,6 +95,24 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         write_rig(path, rig())
     assert error.value.code == "output-not-writable"
     assert [f.name for f in tmp_path.iterdir()] == ["folder.toml"]
+
+
+def test_findings_about_the_original_calibration_stay_with_the_rig(tmp_path: Path) -> None:
+    found = Diagnostic("rig-camera-ignored", Severity.INFO, 'camera "ö"\n is left out', {"cameras": ["ö"]})
+    lying = Diagnostic("rig-not-z-up", Severity.WARNING, "found again by every reader", {})
+    write_rig(tmp_path / "rig.toml", rig(), [found, lying])
+    assert read_rig_file(tmp_path / "rig.toml").diagnostics == (found,)
+    assert tomllib.loads((tmp_path / "rig.toml").read_text("utf-8"))["metadata"]["units"] == "m"
+
+
+@pytest.mark.parametrize(
+    "findings", ['"all well"', "[1, 2]", '[{code = "x"}]', '[{code="x",severity="y",message="",data="{}"}]']
+)
+def test_metadata_of_others_is_no_finding(findings: str, tmp_path: Path) -> None:
+    write_rig(tmp_path / "rig.toml", rig())
+    with (tmp_path / "rig.toml").open("a", encoding="utf-8") as file:
+        file.write(f"findings = {findings}\n")
+    assert read_rig_file(tmp_path / "rig.toml").diagnostics == ()
 
 
 def test_the_folder_of_a_new_rig_is_made(tmp_path: Path) -> None:
