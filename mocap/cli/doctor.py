@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mocap.cli.ui import Result, Ui
+from mocap.core.installation import install_command
 
 SUMMARY = "what is installed, what is missing, and the command that mends it"
 EXAMPLE = "mocap doctor"
@@ -111,7 +112,7 @@ def _blender() -> Check:
     if (program := shutil.which("blender")) is not None:
         return Check("Blender (for FBX)", True, program, is_needed=False)
     if sys.version_info[:2] == (3, 11):
-        mend = f'{sys.executable} -m pip install "mocap-studio[blender]"'
+        mend = install_command("blender")
     else:
         mend = "Install Blender 4.2 or newer and put `blender` on the PATH (its module needs Python 3.11)"
     return Check("Blender (for FBX)", False, "neither the module bpy nor a program `blender`", mend, is_needed=False)

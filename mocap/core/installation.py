@@ -11,13 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 DISTRIBUTION = "mocap-studio"
 
 
 def source_checkout() -> Path | None:
     """Return the folder that the program runs from when it is an editable installation (PEP 610), else None."""
+    # Brings the whole of http and ssl along.
+    from urllib.request import url2pathname
+
     try:
         text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except metadata.PackageNotFoundError:
