@@ -43,7 +43,7 @@ def test_a_mask_hides_keypoints_of_some_frames(tmp_path: Path) -> None:
     path = tmp_path / "edits.jsonl"
     append_edit(path, "mask", camera="a", start_frame=2, end_frame=5, keypoints=["LElbow"])
     append_edit(path, "mask", camera="c", start_frame=6, end_frame=7, keypoints=[])
-    missing = np.isnan(edited(path).xy_px).any(-1)
+    missing = np.asarray(np.isnan(edited(path).xy_px).any(-1))
     assert missing[0, 2:5, 0, LEFT].all()
     assert missing[2, 6].all()
     assert missing.sum() == 3 + 17
