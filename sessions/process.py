@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from calibration.files import read_rig
+from calibration.files import RigFile, read_rig_file
 from mocap.core.camera import CameraRig
 from mocap.core.camera_names import match_cameras
 from mocap.core.diagnostics import Diagnostic
@@ -67,24 +67,25 @@ def threads_for(n_cameras: int) -> int:
     return max(1, min(n_cameras, os.cpu_count() or 1))
 
 
-def load_rig(session: Session) -> CameraRig:
-    """Return the session's rig. Raises InputError `session-no-rig`, and what `read_rig` raises."""
+def load_rig(session: Session) -> RigFile:
+    """Return the session's rig with its findings. Raises InputError `session-no-rig`, and what `read_rig` raises."""
     if not session.rig_file.is_file():
         raise InputError(
             "session-no-rig",
             f"{session.folder} has no calibrated cameras yet.",
             f"Add them with `mocap import {session.folder} --rig RIG`.",
         )
-    return read_rig(session.rig_file)
+    return read_rig_file(session.rig_file)
 
 
 def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[Diagnostic, ...]]:
-    """Return what the footage table starts from, and what was found in matching videos to cameras.
+    """Return what the footage table starts from, and what was found about the rig and in matching videos to cameras.
 
     Raises:
         InputError: `video-missing`, and what `match_cameras` raises when rig and videos do not belong together.
     """
-    rig = load_rig(session)
+    rig_file = load_rig(session)
+    rig = rig_file.rig
     match = match_cameras(rig.names, [str(v) for v in take.videos], "videos")
     videos = {camera: Path(path) for camera, path in match.found.items()}
     for camera, path in videos.items():
@@ -98,7 +99,7 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
         "rig": Node(rig, rig_key),
         "corrections": source(edits, [(e.op, dict(e.args)) for e in edits]),
     }
-    return sources, match.diagnostics
+    return sources, (*rig_file.diagnostics, *match.diagnostics)
 
 
 def settings_of(take: Take, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

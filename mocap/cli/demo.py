@@ -60,13 +60,14 @@ def _text(out: Path, data: dict[str, Any], summary: str) -> str:
 
 def _session(folder: Path, footage: Path) -> tuple[Session, Take]:
     """Return the demo's session, made on the first run."""
-    from calibration.files import read_rig, write_rig
+    from calibration.files import read_rig_file, write_rig
     from sessions.folder import add_take, create_session, open_session, write_take
 
     videos = sorted((footage / "videos").glob("*.mp4"))
     session = open_session(folder) if (folder / "session.toml").is_file() else create_session(folder)
     if not session.rig_file.is_file():
-        write_rig(session.rig_file, read_rig(footage / "calibration" / "Calib.qca.txt"))
+        rig = read_rig_file(footage / "calibration" / "Calib.qca.txt")
+        write_rig(session.rig_file, rig.rig, rig.diagnostics)
     if TAKE not in session.take_names():
         return session, add_take(session, TAKE, videos)
     # The footage may have moved with the cache since the last run.

@@ -10,6 +10,7 @@ from mocap.cli.options import point
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
+    from calibration.files import RigFile
     from sessions.folder import Session
 
 SUMMARY = "add calibrated cameras or the videos of a take to a session"
@@ -40,29 +41,30 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     data: dict[str, Any] = {"session": str(session.folder)}
     lines: list[str] = []
     if args.rig is not None:
-        names = _import_rig(session, args.rig)
-        data["rig"] = {"file": str(session.rig_file), "cameras": names}
-        lines.append(f"{session.rig_file}: {len(names)} cameras ({', '.join(names)})")
+        rig = _import_rig(session, args.rig)
+        names, notes = list(rig.rig.names), [d.message for d in rig.diagnostics]
+        data["rig"] = {"file": str(session.rig_file), "format": rig.format, "cameras": names, "notes": notes}
+        lines += [f"{session.rig_file}: {len(names)} cameras ({', '.join(names)})", *notes]
     if args.take is not None:
         data["take"], text = _import_take(session, args, ui)
         lines += [text, f"Next: mocap run {session.folder} {args.take}"]
     return Result(data, "\n".join(lines))
 
 
-def _import_rig(session: Session, path: Path) -> list[str]:
+def _import_rig(session: Session, path: Path) -> RigFile:
     """Store a rig in the session; one that was there is kept under another name."""
-    from calibration.files import read_rig, write_rig
+    from calibration.files import read_rig_file, write_rig
 
-    rig = read_rig(path)
+    rig = read_rig_file(path)
     new = session.rig_file.with_name(".rig.new.toml")
-    write_rig(new, rig)
+    write_rig(new, rig.rig, rig.diagnostics)
     if session.rig_file.exists() and session.rig_file.read_bytes() != new.read_bytes():
         n = 1
         while (kept := session.rig_file.with_name(f"rig.before-{n}.toml")).exists():
             n += 1
         session.rig_file.rename(kept)
     new.replace(session.rig_file)
-    return list(rig.names)
+    return rig
 
 
 def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[dict[str, Any], str]:
@@ -77,7 +79,7 @@ def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[di
     notes = [d.message for info in infos for d in info.diagnostics]
     cameras: dict[str, str] = {}
     if session.rig_file.is_file():
-        match = match_cameras(load_rig(session).names, [str(v) for v in args.videos], "videos")
+        match = match_cameras(load_rig(session).rig.names, [str(v) for v in args.videos], "videos")
         cameras = dict(match.found)
         notes += [d.message for d in match.diagnostics]
     config = {} if args.subject_at is None else {"subject_at": args.subject_at}

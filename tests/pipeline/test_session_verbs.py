@@ -17,7 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibration.files import write_rig
 from mocap.cli import main as cli
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from sessions import process
 from sessions.edits import append_edit
 from sessions.folder import open_session
@@ -134,6 +138,22 @@ def test_a_changed_rig_keeps_the_one_before(session: Path, shoot: Any, mocap: Mo
     assert not list(session.glob("rig.before*"))
     assert mocap("import", session, "--rig", other)[0] == 0
     assert (session / "rig.before-1.toml").read_bytes() == before
+
+
+def test_what_was_found_about_the_rig_is_said_at_import_and_in_every_report(
+    session: Path, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    # The world of this copy has Y up (world' = x, z, -y), and its file tells what was found when it was made.
+    lying = quat_to_matrix(quat_exp(np.array([-np.pi / 2, 0.0, 0.0])))
+    cameras = [c.with_extrinsics(c.R_cam_from_world @ lying.T, c.t_cam_from_world_m) for c in shoot.rig.cameras]
+    left_out = Diagnostic("rig-camera-ignored", Severity.INFO, "camera 9 is left out", {"cameras": ["9"]})
+    write_rig(tmp_path / "lying.toml", CameraRig(tuple(cameras)), [left_out])
+    _, imported = mocap("import", session, "--rig", tmp_path / "lying.toml")
+    assert imported["rig"]["notes"][0] == left_out.message
+    assert "along world +Y" in imported["rig"]["notes"][1]
+    _, data = mocap("run", session, "wave")
+    codes = [d["code"] for d in data["takes"]["wave"]["diagnostics"]]
+    assert codes[:2] == ["rig-camera-ignored", "rig-not-z-up"]
 
 
 @pytest.mark.parametrize(
