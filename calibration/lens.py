@@ -11,7 +11,7 @@ from calibration.lens_prior import LensPrior, general_prior, information, seeds,
 from calibration.rig_bundle import Fit, Free, Prior, adjust, camera_information, squared_lengths
 from calibration.rig_poses import view_poses
 from calibration.rig_views import N_LENS, State, Views, packed, residuals_px, unpacked
-from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel
+from mocap.core.camera import Intrinsics, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 

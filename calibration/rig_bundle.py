@@ -149,14 +149,14 @@ class Normal:
     def reduced(self, free: Free, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the system of the cameras alone S [m m], its right side [m], and the inverse blocks of U."""
         mask = free.mask
-        n_cameras, n_frames = self.W.shape[:2]
+        n_cameras = len(self.W)
         S = np.zeros((n_cameras, N_CAMERA, n_cameras, N_CAMERA))
         diagonal = np.einsum("cii->ci", self.A)
         damped = self.A + damping * np.einsum("ci,ij->cij", diagonal, np.eye(N_CAMERA))
         S[np.arange(n_cameras), :, np.arange(n_cameras), :] = damped
         S = S.reshape(n_cameras * N_CAMERA, -1)
         right = self.g_camera.ravel().copy()
-        inverse = _inverse(self.U, damping) if free.has_boards else np.zeros_like(self.U)
+        inverse = block_inverse(self.U, damping) if free.has_boards else np.zeros_like(self.U)
         if free.has_boards:
             W = self.W.transpose(0, 2, 1, 3).reshape(n_cameras * N_CAMERA, -1)[mask]
             W_inverse = (self.W @ inverse).transpose(0, 2, 1, 3).reshape(n_cameras * N_CAMERA, -1)[mask]
@@ -180,7 +180,7 @@ class Normal:
         return camera, -(inverse @ left[..., None])[..., 0]
 
 
-def _inverse(U: np.ndarray, damping: float) -> np.ndarray:
+def block_inverse(U: np.ndarray, damping: float) -> np.ndarray:
     """Return inverses of symmetric blocks [... 6 6], damped on their diagonals; 0 where there is no information."""
     diagonal = np.einsum("...ii->...i", U)
     scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12))
@@ -225,7 +225,8 @@ def adjust(
     residuals = residuals_px(views, state)
     sigma, damping, n = 1.0, 1e-4, 0
     with_lens = bool(free.lens.any())
-    for n in range(1, max_iterations + 1):
+    for _ in range(max_iterations):
+        n += 1
         sigma = sigma_px or robust_sigma_px(residuals, share)
         squared = squared_lengths(residuals, seen)
         cost = robust_cost(squared, sigma, cauchy) + (prior.cost(state.lens) if prior else 0.0)

@@ -13,10 +13,10 @@ from calibration.rig_poses import MIN_CORNERS, ViewPoses, view_poses
 from calibration.rig_views import N_LENS, Views
 from mocap.core.camera import LensModel
 
-TAIL = 4.0
-"""Cauchy's constant of the last fit, in standard deviations. Corners of real footage, blurred and not quite of one
-instant, have heavier tails than a Gaussian; gross errors are cut off by OUTLIER_SIGMAS instead."""
 OUTLIER_SIGMAS = 5.0
+"""Corners farther off are wrong, where residuals are Gaussian; where their tails are heavier the limit is wider."""
+GAUSSIAN_TAIL = 1.364
+"""Ratio of the 95 % and 80 % quantiles of the length of a 2-vector of Gaussian components."""
 OUTLIER_PX = 1.0
 """No corner is called wrong for less than this."""
 BAD_VIEW_SIGMAS = 8.0
@@ -82,7 +82,8 @@ def solve(
     cleaned, dropped = _without_bad_views(used, fit)
     fit = adjust(cleaned, fit.state, free, prior=known, max_iterations=30, tolerance=1e-4)
     cleaned = _without_outliers(cleaned, fit, free)
-    fit = adjust(cleaned, fit.state, free, prior=known, cauchy=TAIL, max_iterations=30, tolerance=1e-6)
+    # Least squares from here on: with the gross errors gone it is the most certain, and its covariance is known.
+    fit = adjust(cleaned, fit.state, free, prior=known, cauchy=None, max_iterations=30, tolerance=1e-6)
     n_rejected = int(used.seen.sum() - cleaned.seen.sum())
     return Solved(cleaned, fit, free, known, pairs, poses, n_rejected, np.flatnonzero(usable)[dropped])
 
@@ -111,7 +112,11 @@ def _without_outliers(views: Views, fit: Fit, free: Free) -> Views:
     residuals = fit.residuals
     assert residuals.shape[0] == len(views.camera)
     sigma = robust_sigma_px(residuals, dof_share(views, free))
-    far = squared_lengths(residuals, views.seen) > max(OUTLIER_SIGMAS * sigma, OUTLIER_PX) ** 2
+    length = np.sqrt(squared_lengths(residuals, views.seen))
+    q80, q95 = np.quantile(length[views.seen], [0.8, 0.95])
+    # Footage that is blurred or not quite of one instant has heavy tails that are no gross errors.
+    tail = float(np.clip(q95 / q80 / GAUSSIAN_TAIL, 1.0, 1.6)) ** 2
+    far = length > max(OUTLIER_SIGMAS * tail * sigma, OUTLIER_PX)
     xy = np.where(far[..., None], np.nan, views.xy_px)
     cleaned = replace(views, xy_px=xy)
     return cleaned.select(cleaned.seen.sum(1) >= MIN_CORNERS)

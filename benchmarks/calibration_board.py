@@ -1,0 +1,171 @@
+"""Calibrate synthetic rigs from a board and print the errors against the truth, and how the cost grows.
+
+    python benchmarks/calibration_board.py accuracy [--seeds 3] [--peer]
+    python benchmarks/calibration_board.py scaling
+    python benchmarks/calibration_board.py coverage [--runs 50]
+
+4 and 8 cameras on a 5 m ring, a 7x5 ChArUco board of 100 mm squares, 240 frames, 0.35 px noise, 2 % outliers. Lower is
+better; tolerance 20 % of each figure. `--peer` runs aniposelib on the same corners where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import time
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from calibration.board import parse_board
+from calibration.board_views import BoardViews
+from calibration.rig import RigResult, calibrate_rig
+from mocap.core.camera import CameraRig
+from mocap.kernels.rotations import matrix_to_quat, quat_log
+from mocap.synth.board import shoot_board
+from mocap.synth.rig import ring_rig
+
+BOARD = parse_board("charuco:7x5:square=0.1:marker=0.075:dict=4X4_50")
+
+
+def synthetic(n_cameras: int, n_frames: int, seed: int) -> tuple[CameraRig, BoardViews]:
+    """Return a rig and the views of a board in it."""
+    rng = np.random.default_rng(seed)
+    rig = ring_rig(n_cameras, rng, radius_m=5.0, size_px=(1920, 1080))
+    return rig, resampled(rig, n_frames, seed, rng)
+
+
+def resampled(rig: CameraRig, n_frames: int, seed: int, rng: np.random.Generator) -> BoardViews:
+    """Return views of the board in a rig."""
+    shoot = shoot_board(rig, BOARD.corners_m, n_frames, rng)
+    n = len(rig)
+    time_s = np.tile(np.arange(n_frames) / 10.0, (n, 1))
+    return BoardViews(
+        BOARD,
+        rig.names,
+        tuple(c.intrinsics.size_px for c in rig.cameras),
+        shoot.xy_px,
+        time_s,
+        np.full((n, n_frames), 0.5),
+        np.zeros(n, bool),
+    )
+
+
+def aligned_errors(found: CameraRig, truth: CameraRig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return errors after a rigid fit: centres [camera 3] in m, rotations [camera] in degrees, focal lengths in %."""
+    a = np.stack([found[n].center_world_m for n in truth.names])
+    b = np.stack([truth[n].center_world_m for n in truth.names])
+    u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    Q = vt.T @ np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))]) @ u.T
+    gap = (a - a.mean(0)) @ Q.T + b.mean(0) - b
+    turn = np.stack([found[n].R_cam_from_world @ Q.T @ truth[n].R_cam_from_world.T for n in truth.names])
+    angle = np.rad2deg(np.linalg.norm(quat_log(matrix_to_quat(turn)), axis=-1))
+    focal = np.array([found[n].intrinsics.focal_px / truth[n].intrinsics.focal_px - 1 for n in truth.names])
+    return gap, angle, 100 * np.abs(focal).mean(1)
+
+
+def report(label: str, found: CameraRig, truth: CameraRig, seconds: float) -> None:
+    """Print one line of errors."""
+    gap, angle, focal = aligned_errors(found, truth)
+    mm = 1000 * np.linalg.norm(gap, axis=-1)
+    print(
+        f"{label:34} centres {mm.mean():7.2f} mm (max {mm.max():7.2f})  rotation {angle.mean():.4f} deg "
+        f"(max {angle.max():.4f})  focal {focal.mean():.3f} %  {seconds:6.2f} s",
+        flush=True,
+    )
+
+
+def timed(views: BoardViews, rig: CameraRig | None) -> tuple[RigResult, float]:
+    """Return a calibration and its time; lenses are those of `rig`, or unknown."""
+    begin = time.perf_counter()
+    lenses = None if rig is None else {c.name: c.intrinsics for c in rig.cameras}
+    return calibrate_rig(views, lenses), time.perf_counter() - begin
+
+
+def accuracy(n_seeds: int, with_peer: bool) -> None:
+    """Print errors for 4 and 8 cameras, lenses given and blind."""
+    for n_cameras in (4, 8):
+        for seed in range(n_seeds):
+            rig, views = synthetic(n_cameras, 240, 100 + seed)
+            for label, lenses in (("given", rig), ("blind", None)):
+                result, seconds = timed(views, lenses)
+                report(f"{n_cameras} cameras, seed {seed}, lenses {label}", result.rig, rig, seconds)
+                if with_peer:
+                    peer(views, rig, lenses is not None, f"  aniposelib, lenses {label}")
+
+
+def peer(views: BoardViews, rig: CameraRig, is_given: bool, label: str) -> None:
+    """Print aniposelib's errors on the same corners, or that it is not installed."""
+    if importlib.util.find_spec("aniposelib") is None:
+        print(f"{label}: skipped, aniposelib is not installed")
+        return
+    from calibration_peer import aniposelib_rig
+
+    begin = time.perf_counter()
+    found = aniposelib_rig(views, rig if is_given else None)
+    report(label, found, rig, time.perf_counter() - begin)
+
+
+def scaling() -> None:
+    """Print the time by cameras and views."""
+    for n_cameras, n_frames in ((4, 200), (8, 200), (16, 200), (8, 100), (8, 400), (16, 400), (16, 800)):
+        rig, views = synthetic(n_cameras, n_frames, 7)
+        n_views = int((views.is_seen.sum(-1) >= 6).sum())
+        for label, lenses in (("given", rig), ("blind", None)):
+            _, seconds = timed(views, lenses)
+            print(
+                f"{n_cameras:3} cameras {n_frames:4} frames {n_views:6} views, lenses {label}: {seconds:6.2f} s "
+                f"{1000 * seconds / n_views:.2f} ms/view",
+                flush=True,
+            )
+
+
+def coverage(n_runs: int) -> None:
+    """Print how often 95 % ellipsoids of camera centres hold the truth."""
+    for n_cameras, is_given in ((4, True), (4, False), (8, False)):
+        rig, _ = synthetic(n_cameras, 5, 11)
+        inside, normalised = [], []
+        for run in range(n_runs):
+            views = resampled(rig, 120, run, np.random.default_rng(1000 + run))
+            result, _ = timed(views, rig if is_given else None)
+            a, _, _ = aligned_errors(result.rig, rig)
+            covariance = aligned_covariance(result, rig)
+            squared = np.einsum("ci,cij,cj->c", a, np.linalg.pinv(covariance, rcond=1e-9, hermitian=True), a)
+            inside.append(squared < 7.815)
+            normalised.append(squared)
+        print(
+            f"{n_cameras} cameras, lenses {'given' if is_given else 'blind'}: {100 * np.mean(inside):.1f} % of "
+            f"{np.size(inside)} centres inside 95 % ellipsoids (mean squared distance {np.mean(normalised):.2f}, 3)",
+            flush=True,
+        )
+
+
+def aligned_covariance(result: RigResult, truth: CameraRig) -> np.ndarray:
+    """Return the covariances of the centres [camera 3 3] turned into the truth's frame."""
+    a = np.stack([result.rig[n].center_world_m for n in truth.names])
+    b = np.stack([truth[n].center_world_m for n in truth.names])
+    u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    Q = vt.T @ np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))]) @ u.T
+    return Q @ result.certainty.center_covariance_m2 @ Q.T
+
+
+def main() -> None:
+    """Run one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("accuracy", "scaling", "coverage"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--peer", action="store_true", help="aniposelib on the same corners, if it is installed")
+    args = parser.parse_args()
+    if args.what == "accuracy":
+        accuracy(args.seeds, args.peer)
+    elif args.what == "scaling":
+        scaling()
+    else:
+        coverage(args.runs)
+
+
+if __name__ == "__main__":
+    main()

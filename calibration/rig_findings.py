@@ -1,0 +1,160 @@
+"""What can be wrong with a board recording, named with its cause and what to film next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibration.board_views import BoardViews
+from calibration.rig_covariance import Certainty
+from calibration.rig_graph import Pair, groups, shift_between, view_table
+from calibration.rig_poses import ViewPoses, homographies
+from calibration.rig_solve import Solved
+from calibration.rig_views import N_LENS, State, Views
+from mocap.core.camera import LensModel
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+
+MIN_AGREE = 3
+"""Shared frames that must agree before two cameras count as joined."""
+GOOD_AGREE = 8
+MAX_MISFIT = 0.04
+"""Median misfit of views to any plane, as a share of the pattern's size in the picture."""
+UNSYNCHRONISED_SHARE = 0.5
+MAX_LAG_FRAMES = 45
+GOOD_CENTER_SD_M = 0.005
+USABLE_CENTER_SD_M = 0.03
+GOOD_SIGMA_PX = 1.0
+USABLE_SIGMA_PX = 2.5
+
+
+def require_views(views: BoardViews, flat: Views) -> None:
+    """Raise unless two cameras see the board, and every camera does."""
+    if len(views.camera_names) < 2:
+        raise InputError(
+            "rig-one-camera",
+            f"A rig needs the videos of two cameras or more, got {', '.join(views.camera_names) or 'none'}.",
+            "Give the videos of all cameras, or calibrate the lens alone.",
+        )
+    n_views = np.bincount(flat.camera, minlength=flat.n_cameras)
+    blind = [n for n, k in zip(views.camera_names, n_views, strict=True) if k == 0]
+    seeing = [n for n, k in zip(views.camera_names, n_views, strict=True) if k > 0]
+    if len(seeing) < 2:
+        raise InputError(
+            "board-one-camera",
+            f"The board is seen by {seeing[0] if seeing else 'no camera'} alone, not by {', '.join(blind)}.",
+            "Hold the board where two cameras see it at once, and film again.",
+        )
+    if blind:
+        raise InputError(
+            "rig-disconnected",
+            f"The board is never seen by {', '.join(blind)}.",
+            f"Hold the board where {blind[0]} and {seeing[0]} see it at once, and film again.",
+        )
+
+
+def require_planar(views: Views, name: str) -> None:
+    """Raise where the corners of a camera's views lie on no plane in the order that the board says."""
+    _, error = homographies(views.xy_px, views.corners_m[:, :2])
+    seen = views.seen
+    xy = np.where(seen[..., None], views.xy_px, np.nan)
+    extent = np.nanmax(np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1), axis=1)
+    misfit = np.array([np.median(e[s]) for e, s in zip(error, seen, strict=True)]) / np.maximum(extent, 1.0)
+    if np.median(misfit) > MAX_MISFIT:
+        raise InputError(
+            "board-does-not-fit",
+            f"The corners that {name} sees are not laid out as the board says: typical misfit "
+            f"{100 * np.median(misfit):.0f} % of its size in the picture, expected below 1 %.",
+            "Check the board's columns, rows, dictionary and pattern (legacy or not) against the print.",
+        )
+
+
+def require_connected(views: BoardViews, pairs: list[Pair]) -> None:
+    """Raise where shared views do not join all cameras, naming the groups and what to film."""
+    names = views.camera_names
+    found = groups(len(names), pairs)
+    if len(found) == 1:
+        return
+    text = "; ".join(", ".join(names[c] for c in g) for g in found)
+    raise InputError(
+        "rig-disconnected",
+        f"The cameras fall into {len(found)} groups that never see the board at the same time: {text}.",
+        f"Film the board also where {names[found[0][-1]]} and {names[found[1][0]]} see it at once, and calibrate "
+        "again with both recordings.",
+    )
+
+
+def require_synchronous(flat: Views, poses: ViewPoses, pairs: list[Pair], views: BoardViews) -> None:
+    """Raise where two cameras agree on where they stand only once their clips are shifted against each other."""
+    table = view_table(flat)
+    late: list[tuple[Pair, int, float]] = []
+    for pair in pairs:
+        if pair.n_votes >= 6 and pair.share < UNSYNCHRONISED_SHARE:
+            lag, share = shift_between(flat, poses, pair, table, min(MAX_LAG_FRAMES, flat.n_frames // 3))
+            if lag and share > max(0.6, 1.7 * pair.share):
+                late.append((pair, lag, share))
+    if not late:
+        return
+    text = ", ".join(
+        f"{views.camera_names[p.second]} against {views.camera_names[p.first]} by about {lag:+d} frames"
+        for p, lag, _ in late
+    )
+    raise InputError(
+        "clips-not-synchronous",
+        f"The board clips do not show the same instants in the same frames: {text}.",
+        "Synchronise the clips first and give their offsets, or film again with the cameras in step.",
+    )
+
+
+def lens_findings(solved: Solved, views: BoardViews, sure: Certainty) -> list[Diagnostic]:
+    """Return a finding per camera with lens parameters that even all views together leave open."""
+    out: list[Diagnostic] = []
+    if solved.prior is None:
+        return out
+    prior_sd = 1.0 / np.sqrt(np.maximum(np.einsum("cii->ci", solved.prior.information), 1e-30))
+    for c, name in enumerate(views.camera_names):
+        brown = solved.fit.state.models[c] is LensModel.BROWN
+        labels = ["fx", "fy", "cx", "cy", *(["k1", "k2", "p1", "p2", "k3"] if brown else ["k1", "k2", "k3", "k4", ""])]
+        free = solved.free.lens[c]
+        held = [labels[i] for i in range(2, N_LENS) if free[i] and sure.lens_sd[c, i] > 0.8 * prior_sd[c, i]]
+        if held:
+            out.append(
+                Diagnostic(
+                    "lens-parameters-held",
+                    Severity.INFO,
+                    f"Camera {name}: the recording says too little of {', '.join(held)}, held near the usual.",
+                    {"camera": name, "held": held},
+                )
+            )
+    return out
+
+
+def verdict_of(
+    views: BoardViews, solved: Solved, sure: Certainty, rms_px: dict[str, float], state: State
+) -> tuple[str, tuple[str, ...]]:
+    """Return good, usable or redo, and the reasons with what to film next."""
+    names = views.camera_names
+    advice: list[str] = []
+    level = 0
+    worst = int(np.argmax(sure.center_sd_m))
+    sd_m = float(sure.center_sd_m[worst])
+    if sd_m > GOOD_CENTER_SD_M:
+        level = 2 if sd_m > USABLE_CENTER_SD_M else 1
+        advice.append(f"{names[worst]} stands within {1000 * sd_m:.0f} mm only: film the board more where it sees it.")
+    sigma = solved.fit.sigma_px
+    if sigma > GOOD_SIGMA_PX:
+        level = max(level, 2 if sigma > USABLE_SIGMA_PX else 1)
+        camera = max(rms_px, key=lambda n: rms_px[n])
+        advice.append(
+            f"Corners miss by {sigma:.1f} px (1 sd), most in {camera}: hold the board still for a moment "
+            "at each place, with more light."
+        )
+    for c, name in enumerate(names):
+        mine = [p for p in solved.pairs if c in (p.first, p.second)]
+        best = max(mine, key=lambda p: p.n_agree)
+        if best.n_agree < GOOD_AGREE:
+            level = max(level, 2 if best.n_agree < MIN_AGREE else 1)
+            other = names[best.second if best.first == c else best.first]
+            advice.append(
+                f"{name} shares only {best.n_agree} good views: film the board where {name} and {other} see it."
+            )
+    return ("good", "usable", "redo")[level], tuple(advice)
