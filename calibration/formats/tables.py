@@ -66,8 +66,7 @@ def read_findings(document: Mapping[str, Any]) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     for entry in entries if isinstance(entries, list) else ():
         with suppress(KeyError, TypeError, ValueError):
-            data = json.loads(entry["data"])
-            found.append(Diagnostic(str(entry["code"]), Severity(entry["severity"]), str(entry["message"]), dict(data)))
+            found.append(Diagnostic.from_json({**entry, "data": json.loads(entry["data"])}))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -27,6 +28,12 @@ class Diagnostic:
     """What was found, where, and what was done about it."""
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     """Figures, JSON-serialisable."""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Diagnostic:
+        """Return the finding of `to_json`. Raises KeyError, TypeError or ValueError when it is none."""
+        severity = Severity(stored["severity"])
+        return cls(str(stored["code"]), severity, str(stored["message"]), dict(stored["data"]))
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object."""
