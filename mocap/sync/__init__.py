@@ -1,0 +1,1 @@
+"""Synchronisation: evidence from motion and sound, fused into one clock per camera."""

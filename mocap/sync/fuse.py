@@ -1,0 +1,161 @@
+"""All evidence into one clock per camera, by robust least squares; what disagrees is left out and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.core.timeline import TimeMap
+from mocap.sync.evidence import Evidence
+
+DRIFT_PRIOR_PPM = 60.0
+"""1 sd of the difference between two consumer cameras' clock rates (crystals are specified to 20 to 50 ppm)."""
+REJECT = 4.0
+"""Evidence this many standard deviations away from what the rest says is left out."""
+MIN_FREEDOM = 0.02
+"""Evidence whose offset is checked by others to less than this share of its variance cannot be judged."""
+MODEL_S = 0.0002
+"""Error that no evidence knows of: exposure, rolling shutter, smoothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """One clock per camera, in the reference camera's time."""
+
+    reference: str
+    maps: dict[str, TimeMap]
+    """Cameras that nothing ties to the reference are absent."""
+    share: dict[str, dict[str, float]]
+    """By camera: the part of what is known of its offset that each source gave; adds up to 1."""
+    used: tuple[Evidence, ...]
+    rejected: tuple[tuple[Evidence, float], ...]
+    """Evidence left out, and its distance from the result in standard deviations."""
+    chi: float
+    """Root mean square of whitened disagreement; 1 when the stated uncertainties are right, NaN without redundancy."""
+
+
+def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: str | None = None) -> Fused:
+    """Return the clocks that agree best with the evidence. The reference (default: the first camera) keeps its own.
+
+    Each evidence is one linear equation for offsets and one for drifts; drifts also have a prior of DRIFT_PRIOR_PPM.
+    While the worst evidence is further than REJECT from the fit of all others that remain, it is left out.
+    """
+    reference = reference or camera_names[0]
+    active = [e for e in evidence if np.isfinite([e.time_a_s, e.time_b_s, e.sigma_s]).all() and e.sigma_s > 0]
+    rejected: list[tuple[Evidence, float]] = []
+    while True:
+        system = _System(active, connected(active, camera_names, reference), reference)
+        worst, distance = system.worst()
+        if worst is None or distance < REJECT:
+            break
+        rejected.append((active[worst], distance))
+        active.pop(worst)
+    chi = system.chi()
+    inflate = max(1.0, chi) if np.isfinite(chi) else 1.0
+    maps = {reference: TimeMap(0.0, 0.0, 0.0, ())}
+    maps |= {name: system.time_map(name, inflate) for name in system.names}
+    maps = {n: maps[n] for n in camera_names if n in maps}
+    return Fused(reference, maps, {n: system.share(n) for n in system.names}, tuple(active), tuple(rejected), chi)
+
+
+def connected(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: str) -> list[str]:
+    """Return the cameras that a chain of evidence ties to the reference, without it."""
+    found = {reference}
+    while True:
+        more = {
+            c
+            for e in evidence
+            for c in (e.camera_a, e.camera_b)
+            if c not in found and (e.camera_a in found or e.camera_b in found)
+        }
+        if not more:
+            return [n for n in camera_names if n in found and n != reference]
+        found |= more
+
+
+class _System:
+    """The linear least-squares problem over (offset, drift) of each camera but the reference; drift in 1e-6."""
+
+    def __init__(self, evidence: Sequence[Evidence], names: list[str], reference: str) -> None:
+        self.names = names
+        self.at = {n: 2 * i for i, n in enumerate(names)}
+        self.sources: list[str] = []
+        self.blocks: list[np.ndarray] = []
+        self.values: list[np.ndarray] = []
+        self.index: list[int] = []
+        for n, e in enumerate(evidence):
+            if any(c != reference and c not in self.at for c in (e.camera_a, e.camera_b)):
+                continue
+            rows, value = self._rows(e)
+            self.blocks.append(rows)
+            self.values.append(value)
+            self.sources.append(e.source)
+            self.index.append(n)
+        self.prior = np.diag(np.tile([0.0, DRIFT_PRIOR_PPM**-2], len(names)))
+        self.solution, self.covariance = self._solve(range(len(self.blocks)))
+
+    def _rows(self, e: Evidence) -> tuple[np.ndarray, np.ndarray]:
+        """Return whitened rows [2 unknown] and right side [2]: offset_b - offset_a at the evidence's instant, drifts."""
+        rows, value = np.zeros((2, 2 * len(self.names))), np.zeros(2)
+        value[0] = (e.time_a_s - e.time_b_s) / e.sigma_s
+        weight = 0.0 if not np.isfinite(e.sigma_rate_ppm) else 1.0 / e.sigma_rate_ppm
+        value[1] = e.rate_ppm * weight if weight else 0.0
+        for camera, sign, time_s in ((e.camera_b, 1.0, e.time_b_s), (e.camera_a, -1.0, e.time_a_s)):
+            if camera in self.at:
+                i = self.at[camera]
+                rows[0, i] += sign / e.sigma_s
+                rows[0, i + 1] += sign * time_s * 1e-6 / e.sigma_s
+                rows[1, i + 1] += sign * weight
+        return rows, value
+
+    def _solve(self, which: Sequence[int] | range) -> tuple[np.ndarray, np.ndarray]:
+        n = 2 * len(self.names)
+        normal, right = self.prior.copy(), np.zeros(n)
+        for i in which:
+            normal += self.blocks[i].T @ self.blocks[i]
+            right += self.blocks[i].T @ self.values[i]
+        if n == 0:
+            return np.zeros(0), np.zeros((0, 0))
+        covariance = np.linalg.pinv(normal, hermitian=True)
+        return covariance @ right, covariance
+
+    def worst(self) -> tuple[int | None, float]:
+        """Return the evidence furthest from the fit of the others (index in the list given), and how far.
+
+        Offsets only, and only of evidence that others can check: a rate that is measured loosely is no contradiction.
+        """
+        found: int | None = None
+        furthest = 0.0
+        for i, rows in enumerate(self.blocks):
+            free = 1.0 - float(rows[0] @ self.covariance @ rows[0])
+            if free < MIN_FREEDOM:
+                continue
+            distance = abs(float(self.values[i][0] - rows[0] @ self.solution)) / np.sqrt(free)
+            if distance > furthest:
+                found, furthest = self.index[i], distance
+        return found, furthest
+
+    def chi(self) -> float:
+        """Return the root mean square of the whitened residuals per degree of freedom."""
+        residuals = [float(v[0] - r[0] @ self.solution) for r, v in zip(self.blocks, self.values, strict=True)]
+        n_free = len(self.blocks) - float(sum(r[0] @ self.covariance @ r[0] for r in self.blocks))
+        return float(np.sqrt(sum(r * r for r in residuals) / n_free)) if n_free > 0.5 else float("nan")
+
+    def time_map(self, name: str, inflate: float) -> TimeMap:
+        """Return a camera's clock; its sigma is that of the offset."""
+        i = self.at[name]
+        sigma = float(np.hypot(np.sqrt(max(self.covariance[i, i], 0.0)) * inflate, MODEL_S))
+        methods = tuple(sorted(self.share(name), key=lambda s: -self.share(name)[s]))
+        return TimeMap(float(self.solution[i]), float(self.solution[i + 1]), sigma, methods)
+
+    def share(self, name: str) -> dict[str, float]:
+        """Return the part of the information on a camera's offset by source."""
+        i = self.at[name]
+        parts: dict[str, float] = {}
+        for source, rows in zip(self.sources, self.blocks, strict=True):
+            value = float((self.covariance @ (rows.T @ rows))[i, i])
+            parts[source] = parts.get(source, 0.0) + value
+        total = sum(v for v in parts.values() if v > 0)
+        return {s: v / total for s, v in parts.items() if v > 0.005 * total} if total > 0 else {}
