@@ -10,7 +10,7 @@ from calibration.board_views import BoardViews
 from calibration.lens_prior import LensPrior, general_prior, information, seeds, spread_views
 from calibration.rig_bundle import Fit, Free, Prior, adjust, camera_information, squared_lengths
 from calibration.rig_poses import view_poses
-from calibration.rig_views import N_LENS, State, Views, packed, residuals_px, unpacked
+from calibration.rig_views import N_LENS, State, Views, packed, unpacked
 from mocap.core.camera import Intrinsics, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
@@ -18,8 +18,10 @@ from mocap.core.errors import InputError
 MODELS = ("auto", "pinhole", "brown", "fisheye")
 MIN_VIEWS = 5
 MIN_LENS_CORNERS = 6
-N_FIRST_VIEWS = 30
-N_SEEDS = 3
+N_FIRST_VIEWS = 20
+N_CHOICE_VIEWS = 40
+"""Views on which the model is chosen."""
+N_SEEDS = 2
 FIRST_SIGMA_PX = 1.0
 """Scale of residuals that the search for a start assumes: lens errors of a wrong start are larger."""
 MIN_GAIN = 0.01
@@ -93,36 +95,63 @@ def _require_views(views: Views, name: str) -> None:
 
 
 def lens_of_views(
-    views: Views, size_px: tuple[int, int], model: str, prior: LensPrior | None, name: str = "camera"
+    views: Views,
+    size_px: tuple[int, int],
+    model: str,
+    prior: LensPrior | None,
+    name: str = "camera",
+    *,
+    is_first_step: bool = False,
 ) -> LensResult:
-    """Return the lens of one camera's flattened views: see `calibrate_lens`."""
-    if prior is not None:
-        chosen = {prior.intrinsics.model.value: prior}
-    else:
-        kinds = ("pinhole", "brown", "fisheye") if model == "auto" else (model,)
-        chosen = {kind: _kind_prior(kind, size_px) for kind in kinds}
-    starts = {kind: start(views, size_px, p) for kind, p in chosen.items()}
-    held_out = {}
-    if len(chosen) > 1:
-        errors = {kind: _held_out(views, p, starts[kind]) for kind, p in chosen.items()}
+    """Return the lens of one camera's flattened views: see `calibrate_lens`.
+
+    `is_first_step`: only a start for a rig is wanted; fewer views, and a fisheye only where it fits better.
+    """
+    if is_first_step:
+        views = packed_views(views, spread_views(views, N_CHOICE_VIEWS))
+    known = {prior.intrinsics.model.value: prior} if prior else {}
+    if not known:
+        kinds = ("brown", "fisheye") if is_first_step else ("pinhole", "brown", "fisheye")
+        known = {kind: _kind_prior(kind, size_px) for kind in (kinds if model == "auto" else (model,))}
+    few = packed_views(views, spread_views(views, N_CHOICE_VIEWS)) if len(known) > 1 else views
+    fits = _fits(few, size_px, known)
+    held_out: dict[str, float] = {}
+    best = next(iter(known))
+    if is_first_step and len(known) > 1:
+        better = fits["fisheye"].sigma_px < (1.0 - MIN_GAIN) * fits["brown"].sigma_px
+        known = known if better else {"brown": known["brown"]}
+        best = "brown"
+    if len(known) > 1:
+        errors = {kind: _held_out(few, known[kind], fits[kind]) for kind in known}
         best = _simplest(errors)
         held_out = {kind: float(np.sqrt(e.mean())) for kind, e in errors.items()}
-    else:
-        best = next(iter(chosen))
-    lens_prior = chosen[best]
-    fit, free = fit_lens(views, lens_prior, starts[best])
-    covariance = _covariance(views, fit, free, lens_prior)
+    chosen = known[best]
+    fit = fits[best] if few is views else fit_lens(views, chosen, fits[best].state.lens[0])
+    free = observable(views, fit, chosen)
     inlying = squared_lengths(fit.residuals, views.seen)[views.seen]
     inlying = inlying[inlying < (5.0 * fit.sigma_px) ** 2]
     return LensResult(
-        unpacked(fit.state.lens[0], lens_prior.intrinsics.model, size_px),
-        covariance,
-        free[0],
+        unpacked(fit.state.lens[0], chosen.intrinsics.model, size_px),
+        _covariance(views, fit, chosen),
+        free,
         float(np.sqrt(inlying.mean())) if len(inlying) else float("nan"),
         held_out,
         len(views.camera),
-        _findings(name, best, held_out, free[0], lens_prior),
+        _findings(name, best, held_out, free, chosen),
     )
+
+
+def _fits(views: Views, size_px: tuple[int, int], known: dict[str, LensPrior]) -> dict[str, Fit]:
+    """Return a fit per kind of lens; a pinhole begins where the lens with distortion ended."""
+    fits: dict[str, Fit] = {}
+    for kind in sorted(known, key=lambda k: k == "pinhole"):
+        if kind == "pinhole" and "brown" in fits:
+            lens = fits["brown"].state.lens[0].copy()
+            lens[4:] = 0.0
+        else:
+            lens = start(views, size_px, known[kind])
+        fits[kind] = fit_lens(views, known[kind], lens)
+    return fits
 
 
 def _kind_prior(kind: str, size_px: tuple[int, int]) -> LensPrior:
@@ -146,7 +175,7 @@ def _state(views: Views, lens: np.ndarray, model: LensModel) -> State:
     return State((model,), lens[None], np.eye(3)[None], np.zeros((1, 3)), poses.R[:, 0], poses.t_m[:, 0])
 
 
-def _packed_views(views: Views, chosen: np.ndarray) -> Views:
+def packed_views(views: Views, chosen: np.ndarray) -> Views:
     """Return some of one camera's views, frames renumbered."""
     return views.select(chosen).of_camera(0)
 
@@ -156,42 +185,39 @@ def start(views: Views, size_px: tuple[int, int], prior: LensPrior) -> np.ndarra
     model = prior.intrinsics.model
     if prior.sd[0] < 0.1 * prior.intrinsics.focal_px[0]:
         return packed(prior.intrinsics)
-    few = _packed_views(views, spread_views(views, N_FIRST_VIEWS))
+    few = packed_views(views, spread_views(views, N_FIRST_VIEWS))
     open_lens = np.zeros((1, N_LENS), bool)
     open_lens[0, :2] = True
     open_lens[0, 4] = prior.sd[4] > 0
     free = Free(open_lens, np.array([False]))
     found: list[tuple[float, np.ndarray]] = []
     for lens in seeds(views, size_px, model)[:N_SEEDS]:
-        best = lens
-        cost = np.inf
-        # A better lens tells the two poses of a plane apart better.
-        for n_iterations in (6, 12):
-            state = _state(few, best, model)
-            known = information([prior], best[None])
-            fit = adjust(few, state, free, prior=known, sigma_px=FIRST_SIGMA_PX, max_iterations=n_iterations)
-            best, cost = fit.state.lens[0], fit.cost
-        found.append((cost, best))
+        state = _state(few, lens, model)
+        fit = adjust(
+            few, state, free, prior=information([prior], lens[None]), sigma_px=FIRST_SIGMA_PX, max_iterations=8
+        )
+        found.append((fit.cost, fit.state.lens[0]))
     return min(found, key=lambda f: f[0])[1]
 
 
-def fit_lens(views: Views, prior: LensPrior, lens: np.ndarray, sigma_px: float | None = None) -> tuple[Fit, np.ndarray]:
-    """Return the fit of one camera's views from a start [9], and which parameters [1 9] could move."""
+def fit_lens(views: Views, prior: LensPrior, lens: np.ndarray) -> Fit:
+    """Return the fit of one camera's views from a start [9]."""
     model = prior.intrinsics.model
-    free_lens = _may_move(prior)[None]
-    free = Free(free_lens, np.array([False]))
+    free = Free(_may_move(prior)[None], np.array([False]))
     fit = None
-    for n_iterations in (10, 30):
+    # A better lens tells the two poses of a plane apart better: poses are found anew once.
+    for n_iterations in (8, 20):
         state = _state(views, lens, model)
         known = information([prior], lens[None])
-        fit = adjust(views, state, free, prior=known, sigma_px=sigma_px, max_iterations=n_iterations)
+        fit = adjust(views, state, free, prior=known, max_iterations=n_iterations, tolerance=1e-4)
         lens = fit.state.lens[0]
     assert fit is not None
-    return fit, observable(views, fit, free, prior)[None]
+    return fit
 
 
-def observable(views: Views, fit: Fit, free: Free, prior: LensPrior) -> np.ndarray:
+def observable(views: Views, fit: Fit, prior: LensPrior) -> np.ndarray:
     """Return which parameters [9] the views know better than the prior."""
+    free = Free(_may_move(prior)[None], np.array([False]))
     information_of_views = camera_information(views, fit, free)[:N_LENS, :N_LENS]
     sd = prior.sd
     unit = np.where((sd > 0) & np.isfinite(sd), np.minimum(sd, 0.05 * fit.state.lens[0, 0] + 1.0), 1.0)
@@ -203,19 +229,31 @@ def observable(views: Views, fit: Fit, free: Free, prior: LensPrior) -> np.ndarr
     return known
 
 
-def _held_out(views: Views, prior: LensPrior, lens: np.ndarray) -> np.ndarray:
+def _held_out(views: Views, prior: LensPrior, fit: Fit) -> np.ndarray:
     """Return the robust mean square error [view] of every view under a lens fitted to the other half of the views."""
-    model = prior.intrinsics.model
-    n = len(views.camera)
-    out = np.zeros(n)
-    half = np.arange(n) % 2 == 0
+    half = np.arange(len(views.camera)) % 2 == 0
+    out = np.zeros(len(views.camera))
+    known = information([prior], fit.state.lens)
+    free = Free(_may_move(prior)[None], np.array([False]))
+    boards_only = Free(np.zeros((1, N_LENS), bool), np.array([False]))
     for fold in (half, ~half):
-        fit, _ = fit_lens(_packed_views(views, np.flatnonzero(fold)), prior, lens)
-        test = _packed_views(views, np.flatnonzero(~fold))
-        r = residuals_px(test, _state(test, fit.state.lens[0], model))
-        squared = np.minimum(squared_lengths(r, test.seen), 25.0)
+        fitted = adjust(
+            packed_views(views, np.flatnonzero(fold)), _part(fit.state, fold), free, prior=known, max_iterations=8
+        )
+        rest = replace(_part(fit.state, ~fold), lens=fitted.state.lens)
+        test = packed_views(views, np.flatnonzero(~fold))
+        found = adjust(test, rest, boards_only, sigma_px=fitted.sigma_px, max_iterations=5)
+        limit = (5.0 * max(fit.sigma_px, 0.2)) ** 2
+        squared = np.minimum(squared_lengths(found.residuals, test.seen), limit)
         out[~fold] = squared.sum(1) / test.seen.sum(1)
     return out
+
+
+def _part(state: State, on: np.ndarray) -> State:
+    """Return the state of some of the boards."""
+    return replace(
+        state, R_world_from_board=state.R_world_from_board[on], t_world_from_board_m=state.t_world_from_board_m[on]
+    )
 
 
 def _simplest(errors: dict[str, np.ndarray]) -> str:
@@ -229,7 +267,7 @@ def _simplest(errors: dict[str, np.ndarray]) -> str:
     return best
 
 
-def _covariance(views: Views, fit: Fit, free: np.ndarray, prior: LensPrior) -> np.ndarray:
+def _covariance(views: Views, fit: Fit, prior: LensPrior) -> np.ndarray:
     """Return the posterior covariance [9 9] of the lens."""
     known: Prior = information([prior], fit.state.lens)
     on = _may_move(prior)

@@ -19,9 +19,9 @@ DISTORTION_SD = {
     LensModel.BROWN: np.array([0.4, 0.4, 0.003, 0.003, 0.3]),
     LensModel.FISHEYE: np.array([0.1, 0.1, 0.1, 0.1]),
 }
-FOCAL_SHARES = np.geomspace(0.3, 2.6, 14)
+FOCAL_SHARES = np.geomspace(0.35, 2.2, 8)
 """Focal lengths tried, as shares of the longer side."""
-N_SEED_VIEWS = 16
+N_SEED_VIEWS = 12
 HUGE_SD = 1e6
 
 
@@ -75,7 +75,7 @@ def seeds(views: Views, size_px: tuple[int, int], model: LensModel) -> list[np.n
     for share in FOCAL_SHARES:
         lens = start.copy()
         lens[:2] = share * max(size_px)
-        poses = view_poses(chosen, lens[None], (model,), n_iterations=3)
+        poses = view_poses(chosen, lens[None], (model,), n_iterations=2)
         error = poses.error_px[:, 0]
         score = float(np.mean(np.log(np.minimum(np.where(np.isfinite(error), error, 1e3), 1e3) + 0.1)))
         found.append((score, lens))

@@ -123,7 +123,7 @@ def _calibrated(views: BoardViews, given: dict[str, LensPrior], model: str, prog
         prior = given.get(name)
         if prior is None or (prior.sd > 0).any():
             require_planar(flat.of_camera(c), name)
-            found = lens_of_views(flat.of_camera(c), views.size_px[c], model, prior, name)
+            found = lens_of_views(flat.of_camera(c), views.size_px[c], model, prior, name, is_first_step=True)
             lens_results[name] = found
             lens[c] = packed(found.intrinsics)
             # All cameras together say more of a lens than its own views: what was held alone may move here.
