@@ -108,7 +108,7 @@ def _charuco_finder(board: BoardSpec) -> Callable[[np.ndarray], np.ndarray]:
         xy = np.full((n, 2), np.nan)
         corners, ids, _, _ = detector.detectBoard(gray)
         if corners is not None and ids is not None and len(corners):
-            xy[np.asarray(ids).ravel()] = np.asarray(corners, np.float64).reshape(-1, 2)
+            xy[np.asarray(ids, np.int64).ravel()] = np.asarray(corners, np.float64).reshape(-1, 2)
         return xy
 
     return find

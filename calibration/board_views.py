@@ -52,7 +52,7 @@ class BoardViews:
     @property
     def is_seen(self) -> np.ndarray:
         """[camera frame corner] whether the corner was found."""
-        return np.isfinite(self.xy_px).all(-1)
+        return np.asarray(np.isfinite(self.xy_px).all(-1))
 
     def n_shared(self) -> np.ndarray:
         """[camera camera] instants at which both cameras see at least four corners of the board."""

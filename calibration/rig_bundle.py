@@ -232,6 +232,7 @@ def adjust(
         cost = robust_cost(squared, sigma, cauchy) + (prior.cost(state.lens) if prior else 0.0)
         normal = Normal.of(views, state, _weights(sigma, cauchy), with_lens).with_prior(prior, state.lens)
         drop = 0.0
+        trial, trial_residuals = state, residuals
         while damping < 1e8:
             trial = state.moved(*normal.step(free, damping))
             trial_residuals = residuals_px(views, trial)

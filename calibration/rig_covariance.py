@@ -106,7 +106,7 @@ def _frame_gradients(solved: Solved, normal: Normal) -> tuple[np.ndarray, np.nda
     """
     views, sigma = solved.views, solved.fit.sigma_px
     r, jac = linearised(views, solved.fit.state, with_lens=False)
-    good = np.isfinite(r).all(-1)
+    good = np.asarray(np.isfinite(r).all(-1))
     r, jac = np.where(good[..., None], r, 0.0), np.where(good[..., None, None], jac, 0.0)
     g = np.einsum("vnki,vnk->vi", jac, r) / sigma**2
     G = np.einsum("vnki,vnkj->vij", jac, jac) / sigma**2

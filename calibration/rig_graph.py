@@ -90,7 +90,7 @@ def _vote(
         mean = _mean_quat(quat[inside], mean)
         middle = np.median(shift[inside], axis=0)
         inside = _near(quat, shift, mean, middle, depth, inside)
-    frame_agrees = inside.reshape(-1, 4).any(1)
+    frame_agrees = np.asarray(inside.reshape(-1, 4).any(1))
     return Pair(
         first,
         second,

@@ -40,7 +40,7 @@ def homographies(xy: np.ndarray, plane: np.ndarray, n_reweight: int = 6) -> tupl
     xy [view corner 2] with NaN where unseen, plane [corner 2]. Normalised DLT (R. Hartley and A. Zisserman, Multiple
     View Geometry, algorithm 4.2), re-weighted by Cauchy's weights of the transfer error at each view's own scale.
     """
-    seen = np.isfinite(xy).all(-1)
+    seen = np.asarray(np.isfinite(xy).all(-1))
     count = np.maximum(seen.sum(1), 1)[:, None]
     filled = np.where(seen[..., None], xy, 0.0)
     middle = filled.sum(1) / count
@@ -154,7 +154,7 @@ def _refined(
         scale = _scale(residuals, seen)
         cost = _cost(residuals, seen, scale)
         r, jac = linearised(views, state, with_lens=False)
-        good = np.isfinite(r).all(-1)
+        good = np.asarray(np.isfinite(r).all(-1))
         weight = np.where(good, 1.0 / (scale[:, None] ** 2 + (np.nan_to_num(r) ** 2).sum(-1) / CAUCHY**2), 0.0)
         root = np.sqrt(weight)[..., None]
         flat = (np.where(good[..., None, None], jac, 0.0) * root[..., None]).reshape(n, -1, 6)
