@@ -37,6 +37,7 @@ from mocap.solve.fit import (
 )
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.shape import Shape, reference_shape
+from mocap.solve.uncertainty import MAX_LAG_S, keypoint_sigma, residual_correlation
 
 MIN_KNOWN_SHARE = 0.05
 """A landmark that is known in fewer frames than this does not take part; it follows from the body."""
@@ -82,10 +83,12 @@ def solve_take(
     progress.advance()
     observations = _of_landmarks(observe(detections, rig, timeline), index)
     sigma_px = reconstructed.sigma_px[:, :, index]
-    pose = _fit_windows(pose, shape, names, dof, observations, sigma_px, timeline, progress)
+    on_body = [k for k, n in enumerate(points.keypoint_set.landmarks) if n in LANDMARKS]
+    of = tuple(points.keypoint_set.landmarks[k] for k in on_body)
+    pose, spread_m = _fit_windows(pose, shape, names, dof, observations, sigma_px, of, timeline, progress)
     progress.finish()
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.local_wxyz))
-    keypoints = _solved_keypoints(points, pose, shape, names, index)
+    keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
     contact = _contacts(pose, shape, float(timeline.fps))
     return SolvedTake(
         subject=subject,
@@ -169,12 +172,17 @@ def _fit_windows(
     dof: Freedom,
     observations: Observations,
     sigma_px: np.ndarray,
+    of: tuple[str, ...],
     timeline: Timeline,
     progress: Progress,
-) -> Pose:
-    """Return the pose fitted to all cameras, window by window; a cut 60 frames away moves nothing."""
+) -> tuple[Pose, np.ndarray]:
+    """Return the pose fitted to all cameras, and the posterior sd [frame landmark] in metres of landmarks `of`.
+
+    Window by window; a cut 60 frames away moves nothing.
+    """
     n_frames, fps = timeline.n_frames, float(timeline.fps)
     root, local = pose.root_m.copy(), pose.local_wxyz.copy()
+    spread_m = np.full((n_frames, len(of)), MAX_SIGMA_M)
     sigma_px = np.nan_to_num(sigma_px, nan=1.0)
     for start in range(0, n_frames, WINDOW_FRAMES):
         stop = min(start + WINDOW_FRAMES, n_frames)
@@ -191,18 +199,23 @@ def _fit_windows(
             part = fit_take(part, shape, names, dof, data, level, standing, SLIP_M_S / fps, n_iterations=2)
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
+            max_lag = round(MAX_LAG_S * fps)
+            inflation = residual_correlation(body_points(part, shape, names)[2], window, sigma, max_lag)
+            spread_m[start:stop] = keypoint_sigma(part, shape, names, dof, data, level, inflation, of, fps)[keep]
         progress.advance()
-    return Pose(root, local)
+    return Pose(root, local), spread_m
 
 
-def _solved_keypoints(points: Points3D, pose: Pose, shape: Shape, names: tuple[str, ...], index: list[int]) -> Points3D:
+def _solved_keypoints(
+    points: Points3D, pose: Pose, shape: Shape, on_body: list[int], spread_m: np.ndarray, index: list[int]
+) -> Points3D:
     """Return every keypoint of the set on the moving body: landmarks by the shape, others where they sit rigidly."""
     keypoint_set = points.keypoint_set
     xyz, source = points.xyz_m.copy(), points.source.copy()
     sigma = _sigma_over_gaps(points)
-    on_body = [k for k, n in enumerate(keypoint_set.landmarks) if n in LANDMARKS]
     R_world, joints, landmarks = body_points(pose, shape, tuple(keypoint_set.landmarks[k] for k in on_body))
     xyz[:, on_body] = landmarks
+    sigma[:, on_body] = np.minimum(spread_m, MAX_SIGMA_M)
     others = [k for k in range(len(keypoint_set)) if k not in on_body]
     if others:
         attached, is_rigid = attach_points(points.xyz_m[:, others], R_world, joints)
