@@ -1,0 +1,216 @@
+"""The report of a calibration: figures as JSON, and one HTML page with pictures that needs no other file."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.board_views import BoardViews
+from calibration.report_data import MetricError, camera_data, metric_data, metric_error
+from calibration.report_figures import ELLIPSE_SCALE, RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
+from calibration.rig import RigResult
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import SetupError
+
+
+def rig_report(
+    result: RigResult,
+    rig: CameraRig,
+    views: BoardViews,
+    *,
+    held_out: MetricError | None = None,
+    diagnostics: Sequence[Diagnostic] = (),
+    world: Mapping[str, Any] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return the figures of a calibrated rig, JSON-serialisable.
+
+    Args:
+        result: what `calibrate_rig` returned.
+        rig: its cameras, in the world in which they are written.
+        views: what it was made from.
+        held_out: errors on views that a calibration did not use.
+        diagnostics: all findings.
+        world: where the world frame comes from.
+        seconds: wall time by stage.
+    """
+    return {
+        "verdict": str(result.verdict),
+        "advice": list(result.advice),
+        "board": views.board.text,
+        "frames": views.n_frames,
+        "sigma_px": result.sigma_px,
+        "rms_px": float(np.sqrt(np.nanmean((result.residuals_px**2).sum(-1)))),
+        "cameras": camera_data(result, rig, views),
+        "lengths": metric_data(metric_error(rig, views), held_out),
+        "shared_views": {
+            name: {other: int(n) for other, n in zip(views.camera_names, row, strict=True)}
+            for name, row in zip(views.camera_names, result.n_shared, strict=True)
+        },
+        "world": dict(world or {"from": "cameras", "note": "upright as the cameras are held; no floor was given"}),
+        "diagnostics": [d.to_json() for d in diagnostics],
+        "seconds": dict(seconds or {}),
+    }
+
+
+def write_rig_report(
+    path: Path,
+    data: Mapping[str, Any],
+    result: RigResult,
+    rig: CameraRig,
+    views: BoardViews,
+    held_out: MetricError | None,
+) -> list[Path]:
+    """Write `path` with the suffixes .json and .html and return both.
+
+    Raises: SetupError output-not-writable.
+    """
+    error = held_out or metric_error(rig, views)
+    turn = np.stack([rig[n].R_cam_from_world.T @ result.rig[n].R_cam_from_world for n in views.camera_names])
+    covariance = turn @ result.certainty.center_covariance_m2 @ turn.transpose(0, 2, 1)
+    parts = {
+        "title": f"Calibration of {len(rig)} cameras",
+        "verdict": _verdict(data),
+        "cameras": _cameras(data),
+        "lengths": _lengths(data),
+        "plan": plan_figure(rig, covariance, error)
+        + f"<p>Ellipses: 2 sd of each camera's place, {ELLIPSE_SCALE:.0f} times as large. Dots: boards, green to red by "
+        "their error in mm.</p>",
+        "graph": graph_figure(views.camera_names, result.n_shared),
+        "lenses": "".join(_lens(c, name, data, result, views) for c, name in enumerate(views.camera_names)),
+        "findings": _findings(data),
+    }
+    template = resources.files("calibration").joinpath("report_template.html").read_text("utf-8")
+    page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], template)
+    text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
+    return [publish(path.with_suffix(".json"), text), publish(path.with_suffix(".html"), page)]
+
+
+def _verdict(data: Mapping[str, Any]) -> str:
+    word = data["verdict"]
+    meaning = {
+        "good": "Good: use it.",
+        "usable": "Usable, with the reservations below.",
+        "redo": "Film the board again: this calibration is not to be relied on.",
+    }[word]
+    advice = "".join(f"<li>{html.escape(a)}</li>" for a in data["advice"])
+    return f'<div class="verdict {word}"><b>{meaning}</b><ul>{advice}</ul></div>'
+
+
+def _cameras(data: Mapping[str, Any]) -> str:
+    head = (
+        "camera",
+        "views",
+        "corners",
+        "rms px",
+        "p95 px",
+        "covered",
+        "focal px",
+        "place ± mm",
+        "turn ± °",
+        "place m",
+    )
+    rows = []
+    for name, c in data["cameras"].items():
+        place = ", ".join(f"{v:.3f}" for v in c["center_m"])
+        values = (
+            f"{name} (mirrored)" if c["is_mirrored"] else name,
+            c["n_views"],
+            c["n_corners"],
+            _text(c["rms_px"], 2),
+            _text(c["reproj_p95_px"], 2),
+            f"{c['coverage_share']:.0%}",
+            f"{c['focal_px'][0]:.1f} ± {c['focal_sd_px']:.1f} {c['lens_model']}",
+            _text(c["center_sd_mm"], 1),
+            _text(c["rotation_sd_deg"], 3),
+            place,
+        )
+        rows.append("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in values) + "</tr>")
+    return f"<table><tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>{''.join(rows)}</table>"
+
+
+def _lengths(data: Mapping[str, Any]) -> str:
+    rows = []
+    for label, key in (("all views", "all_views"), ("held out (fitted on the other half)", "held_out")):
+        e = data["lengths"][key]
+        if e is None:
+            continue
+        rows.append(
+            f"<tr><td>{label}</td><td>{e['n_boards']}</td><td>{_text(e['board_fit_rms_mm'], 2)}</td>"
+            f"<td>{_text(e['length_error_median_percent'], 2)}</td><td>{_text(e['length_error_rms_percent'], 2)}</td></tr>"
+        )
+    head = "<tr><th></th><th>boards</th><th>fit rms mm</th><th>length error %</th><th>rms %</th></tr>"
+    world = html.escape(str(data["world"].get("from", "")))
+    note = (
+        f"<p>World from: {world}. Scale: from the board's squares as given ({html.escape(data['board'])}); a wrong "
+        "square size scales everything alike and shows in no residual, so measure the print.</p>"
+    )
+    return f"<table>{head}{''.join(rows)}</table>{note}"
+
+
+def _lens(c: int, name: str, data: Mapping[str, Any], result: RigResult, views: BoardViews) -> str:
+    figure = lens_figure(views.xy_px[c], result.residuals_px[c], views.size_px[c], result.is_rejected[c])
+    share = data["cameras"][name]["coverage_share"]
+    return (
+        f"<figure>{figure}<figcaption>{html.escape(name)}: {share:.0%} of the picture covered (red: no board was there); "
+        f"lines: residuals, {RESIDUAL_SCALE:.0f} times as long; red rings: corners left out.</figcaption></figure>"
+    )
+
+
+def _findings(data: Mapping[str, Any]) -> str:
+    items = [
+        f'<li class="{html.escape(d["severity"])}">{html.escape(d["message"])} <code>{html.escape(d["code"])}</code></li>'
+        for d in data["diagnostics"]
+    ]
+    return f"<ul>{''.join(items)}</ul>" if items else "<p>None.</p>"
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def plain(value: Any) -> Any:
+    """Return JSON data: arrays as lists, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(v) for v in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value if value is None else str(value)
+
+
+def publish(path: Path, text: str) -> Path:
+    """Write a text file in one step. Raises SetupError output-not-writable."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_text(text, "utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise SetupError(
+            "output-not-writable",
+            f"{path}: cannot be written: {error.strerror}.",
+            "Choose a folder that exists, is writable and has space.",
+        ) from error
+    return path
+
+
+def is_usable(result: RigResult, diagnostics: Sequence[Diagnostic]) -> bool:
+    """Return whether no quality gate failed."""
+    return str(result.verdict) != "redo" and all(d.severity is not Severity.QUALITY for d in diagnostics)
