@@ -8,9 +8,9 @@ import numpy as np
 
 from calibration.board_views import BoardViews
 from calibration.lens_prior import LensPrior, general_prior, information, seeds, spread_views
-from calibration.rig_bundle import Fit, Free, Prior, adjust, camera_information, squared_lengths
+from calibration.rig_bundle import CAUCHY, Fit, Free, Prior, adjust, camera_information, squared_lengths
 from calibration.rig_poses import view_poses
-from calibration.rig_views import N_LENS, State, Views, packed, unpacked
+from calibration.rig_views import N_LENS, State, Views, packed, unpacked, view_points
 from mocap.core.camera import Intrinsics, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
@@ -22,6 +22,9 @@ N_FIRST_VIEWS = 20
 N_CHOICE_VIEWS = 40
 """Views on which the model is chosen."""
 N_SEEDS = 2
+MIN_BEND = 0.9
+"""Ratio of distorted and undistorted distance from the axis below which a fisheye is tried."""
+MAX_BROWN_SIGMA_PX = 1.5
 FIRST_SIGMA_PX = 1.0
 """Scale of residuals that the search for a start assumes: lens errors of a wrong start are larger."""
 MIN_GAIN = 0.01
@@ -113,14 +116,16 @@ def lens_of_views(
     if not known:
         kinds = ("brown", "fisheye") if is_first_step else ("pinhole", "brown", "fisheye")
         known = {kind: _kind_prior(kind, size_px) for kind in (kinds if model == "auto" else (model,))}
+    fits: dict[str, Fit] = {}
     few = packed_views(views, spread_views(views, N_CHOICE_VIEWS)) if len(known) > 1 else views
-    fits = _fits(few, size_px, known)
+    if is_first_step and len(known) > 1:
+        fits = _fits(few, size_px, {"brown": known["brown"]})
+        if _bends_little(few, fits["brown"]):
+            known = {"brown": known["brown"]}
+    if not fits or len(known) > 1:
+        fits |= _fits(few, size_px, {k: p for k, p in known.items() if k not in fits})
     held_out: dict[str, float] = {}
     best = next(iter(known))
-    if is_first_step and len(known) > 1:
-        better = fits["fisheye"].sigma_px < (1.0 - MIN_GAIN) * fits["brown"].sigma_px
-        known = known if better else {"brown": known["brown"]}
-        best = "brown"
     if len(known) > 1:
         errors = {kind: _held_out(few, known[kind], fits[kind]) for kind in known}
         best = _simplest(errors)
@@ -139,6 +144,19 @@ def lens_of_views(
         len(views.camera),
         _findings(name, best, held_out, free, chosen),
     )
+
+
+def _bends_little(views: Views, fit: Fit) -> bool:
+    """Return whether a fit leaves no reason to try a fisheye: seen corners near the axis, or hardly moved inwards."""
+    R, t = fit.state.view_poses(views)
+    points = view_points(views, R, t)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        xy = (points[..., :2] / points[..., 2:])[views.seen]
+    lens = fit.state.lens[0]
+    straight = np.linalg.norm(xy, axis=-1)
+    bent = np.linalg.norm((views.xy_px[views.seen] - lens[2:4]) / lens[:2], axis=-1)
+    far = straight > np.quantile(straight, 0.9)
+    return bool(fit.sigma_px < MAX_BROWN_SIGMA_PX and np.median(bent[far] / straight[far]) > MIN_BEND)
 
 
 def _fits(views: Views, size_px: tuple[int, int], known: dict[str, LensPrior]) -> dict[str, Fit]:
@@ -185,19 +203,23 @@ def start(views: Views, size_px: tuple[int, int], prior: LensPrior) -> np.ndarra
     model = prior.intrinsics.model
     if prior.sd[0] < 0.1 * prior.intrinsics.focal_px[0]:
         return packed(prior.intrinsics)
-    few = packed_views(views, spread_views(views, N_FIRST_VIEWS))
-    open_lens = np.zeros((1, N_LENS), bool)
-    open_lens[0, :2] = True
-    open_lens[0, 4] = prior.sd[4] > 0
-    free = Free(open_lens, np.array([False]))
-    found: list[tuple[float, np.ndarray]] = []
-    for lens in seeds(views, size_px, model)[:N_SEEDS]:
-        state = _state(few, lens, model)
-        fit = adjust(
-            few, state, free, prior=information([prior], lens[None]), sigma_px=FIRST_SIGMA_PX, max_iterations=8
-        )
-        found.append((fit.cost, fit.state.lens[0]))
-    return min(found, key=lambda f: f[0])[1]
+    chosen = spread_views(views, N_FIRST_VIEWS)
+    first = np.stack(seeds(views, size_px, model)[:N_SEEDS])
+    m, n = len(first), len(chosen)
+    # One camera per start, all in one fit.
+    which = np.repeat(np.arange(m), n)
+    few = Views(which, np.arange(n * m), np.tile(views.xy_px[chosen], (m, 1, 1)), views.corners_m, m, n * m)
+    poses = view_poses(few, first, (model,) * m)
+    still = np.tile(np.eye(3), (m, 1, 1)), np.zeros((m, 3))
+    state = State((model,) * m, first, *still, poses.R[:, 0], poses.t_m[:, 0])
+    open_lens = np.zeros((m, N_LENS), bool)
+    open_lens[:, :2] = True
+    open_lens[:, 4] = prior.sd[4] > 0
+    free = Free(open_lens, np.zeros(m, bool))
+    fit = adjust(few, state, free, prior=information([prior] * m, first), sigma_px=FIRST_SIGMA_PX, max_iterations=8)
+    squared = squared_lengths(fit.residuals, few.seen) / FIRST_SIGMA_PX**2
+    cost = np.bincount(which, np.log1p(squared / CAUCHY**2).sum(1), minlength=m)
+    return fit.state.lens[int(np.argmin(cost))]
 
 
 def fit_lens(views: Views, prior: LensPrior, lens: np.ndarray) -> Fit:

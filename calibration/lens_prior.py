@@ -69,17 +69,23 @@ def seeds(views: Views, size_px: tuple[int, int], model: LensModel) -> list[np.n
 
     views are those of one camera.
     """
-    chosen = views.select(spread_views(views, N_SEED_VIEWS))
-    start = packed(general_prior(size_px, model).intrinsics)
-    found: list[tuple[float, np.ndarray]] = []
-    for share in FOCAL_SHARES:
-        lens = start.copy()
-        lens[:2] = share * max(size_px)
-        poses = view_poses(chosen, lens[None], (model,), n_iterations=2)
-        error = poses.error_px[:, 0]
-        score = float(np.mean(np.log(np.minimum(np.where(np.isfinite(error), error, 1e3), 1e3) + 0.1)))
-        found.append((score, lens))
-    return [lens for _, lens in sorted(found, key=lambda s: s[0])]
+    chosen = spread_views(views, N_SEED_VIEWS)
+    n, m = len(chosen), len(FOCAL_SHARES)
+    lenses = np.tile(packed(general_prior(size_px, model).intrinsics), (m, 1))
+    lenses[:, :2] = FOCAL_SHARES[:, None] * max(size_px)
+    # One camera per focal length, all at once.
+    trials = Views(
+        np.repeat(np.arange(m), n),
+        np.arange(n * m),
+        np.tile(views.xy_px[chosen], (m, 1, 1)),
+        views.corners_m,
+        m,
+        n * m,
+    )
+    poses = view_poses(trials, lenses, (model,) * m, n_iterations=2)
+    error = np.where(np.isfinite(poses.error_px[:, 0]), np.minimum(poses.error_px[:, 0], 1e3), 1e3)
+    score = np.log(error + 0.1).reshape(m, n).mean(1)
+    return [lenses[i] for i in np.argsort(score)]
 
 
 def spread_views(views: Views, n: int) -> np.ndarray:
