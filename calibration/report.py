@@ -83,8 +83,8 @@ def write_rig_report(
         "cameras": _cameras(data),
         "lengths": _lengths(data),
         "plan": plan_figure(rig, covariance, error)
-        + f"<p>Ellipses: 2 sd of each camera's place, {ELLIPSE_SCALE:.0f} times as large. Dots: boards, green to red by "
-        "their error in mm.</p>",
+        + f"<p>Ellipses: 2 sd of each camera's place, {ELLIPSE_SCALE:.0f} times as large. Dots: boards, green to red "
+        "by their error in mm.</p>",
         "graph": graph_figure(views.camera_names, result.n_shared),
         "lenses": "".join(_lens(c, name, data, result, views) for c, name in enumerate(views.camera_names)),
         "findings": _findings(data),
@@ -146,7 +146,8 @@ def _lengths(data: Mapping[str, Any]) -> str:
             continue
         rows.append(
             f"<tr><td>{label}</td><td>{e['n_boards']}</td><td>{_text(e['board_fit_rms_mm'], 2)}</td>"
-            f"<td>{_text(e['length_error_median_percent'], 2)}</td><td>{_text(e['length_error_rms_percent'], 2)}</td></tr>"
+            f"<td>{_text(e['length_error_median_percent'], 2)}</td>"
+            f"<td>{_text(e['length_error_rms_percent'], 2)}</td></tr>"
         )
     head = "<tr><th></th><th>boards</th><th>fit rms mm</th><th>length error %</th><th>rms %</th></tr>"
     world = html.escape(str(data["world"].get("from", "")))
@@ -161,14 +162,16 @@ def _lens(c: int, name: str, data: Mapping[str, Any], result: RigResult, views: 
     figure = lens_figure(views.xy_px[c], result.residuals_px[c], views.size_px[c], result.is_rejected[c])
     share = data["cameras"][name]["coverage_share"]
     return (
-        f"<figure>{figure}<figcaption>{html.escape(name)}: {share:.0%} of the picture covered (red: no board was there); "
-        f"lines: residuals, {RESIDUAL_SCALE:.0f} times as long; red rings: corners left out.</figcaption></figure>"
+        f"<figure>{figure}<figcaption>{html.escape(name)}: {share:.0%} of the picture covered (red: no board was "
+        f"there); lines: residuals, {RESIDUAL_SCALE:.0f} times as long; red rings: corners left out.</figcaption>"
+        "</figure>"
     )
 
 
 def _findings(data: Mapping[str, Any]) -> str:
     items = [
-        f'<li class="{html.escape(d["severity"])}">{html.escape(d["message"])} <code>{html.escape(d["code"])}</code></li>'
+        f'<li class="{html.escape(d["severity"])}">{html.escape(d["message"])} '
+        f"<code>{html.escape(d['code'])}</code></li>"
         for d in data["diagnostics"]
     ]
     return f"<ul>{''.join(items)}</ul>" if items else "<p>None.</p>"

@@ -83,8 +83,8 @@ def _ellipse(at: tuple[float, float], covariance: np.ndarray, scale: float) -> s
     radius = 2.0 * np.sqrt(np.maximum(value, 0.0)) * scale * ELLIPSE_SCALE
     angle = np.degrees(np.arctan2(-vector[1, 1], vector[0, 1]))
     return (
-        f'<ellipse cx="{at[0]:.1f}" cy="{at[1]:.1f}" rx="{radius[1]:.1f}" ry="{radius[0]:.1f}" fill="rgba(34,68,136,0.2)"'
-        f' transform="rotate({angle:.1f} {at[0]:.1f} {at[1]:.1f})"/>'
+        f'<ellipse cx="{at[0]:.1f}" cy="{at[1]:.1f}" rx="{radius[1]:.1f}" ry="{radius[0]:.1f}" '
+        f'fill="rgba(34,68,136,0.2)" transform="rotate({angle:.1f} {at[0]:.1f} {at[1]:.1f})"/>'
     )
 
 

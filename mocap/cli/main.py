@@ -34,6 +34,7 @@ VERBS = {
     "status": "mocap.cli.status",
     "explain": "mocap.cli.explain",
     "export": "mocap.cli.export",
+    "calibrate": "mocap.cli.calibrate",
     "probe": "mocap.cli.probe",
     "detect": "mocap.cli.detect",
     "models": "mocap.cli.models",

@@ -1,0 +1,100 @@
+"""`mocap calibrate lens`: one lens from pictures of a board."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from mocap.cli.calibrate_footage import BOARD_HELP, expanded
+from mocap.cli.ui import Result, Ui, UsageError
+
+SUMMARY = "calibrate one lens from a video or photographs of a board"
+EXAMPLE = """mocap calibrate lens --board chessboard:7x4:square=0.060 photos/*.jpg --out lens.toml
+mocap calibrate lens --board charuco:5x7:square=0.1:marker=0.075:dict=5X5_100 board.mp4 --out lens.toml"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("footage", nargs="+", type=Path, metavar="VIDEO_OR_IMAGES", help="a video, or photographs")
+    parser.add_argument("--board", required=True, metavar="SPEC", help=BOARD_HELP)
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="file to write (TOML)")
+    parser.add_argument(
+        "--model",
+        default="auto",
+        choices=("auto", "pinhole", "brown", "fisheye"),
+        help="lens model (default: auto, the one with the smallest error on held-out pictures)",
+    )
+    parser.add_argument("--lens", metavar="PRESET", help="start from gopro:MODEL:MODE, which the board refines")
+    parser.add_argument("--name", metavar="CAMERA", help="name of the camera in the file (default: the video's)")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Detect, calibrate, write."""
+    import numpy as np
+
+    from calibration.board import parse_board
+    from calibration.board_detect import detect_board
+    from calibration.board_detect_source import PHOTO_SUFFIXES, is_photo
+    from calibration.files import write_rig
+    from calibration.gopro import require_unstabilised
+    from calibration.lens import calibrate_lens
+    from calibration.lens_prior import LensPrior
+    from calibration.report import plain, publish
+    from mocap.core.camera import Camera, CameraRig
+
+    start_s = time.perf_counter()
+    board = parse_board(args.board)
+    files = expanded(args.footage, tuple(PHOTO_SUFFIXES))
+    are_photos = [is_photo(f) for f in files]
+    if not files or (not all(are_photos) and len(files) > 1):
+        raise UsageError(
+            "lens-footage", f"Expected one video or photographs, got {len(files)} files.", "Give one camera's footage."
+        )
+    if not are_photos[0]:
+        require_unstabilised({files[0].stem: files[0]})
+    name = args.name or (files[0].stem if not are_photos[0] else files[0].resolve().parent.name)
+    views = detect_board({name: files if are_photos[0] else files[0]}, board, ui.progress).of_camera(name)
+    prior, notes = None, []
+    if args.lens:
+        from mocap.cli.calibrate_footage import given_lenses
+
+        lenses, notes = given_lenses([args.lens], {name: views.size_px[0]})
+        lens = lenses[name]
+        prior = lens if isinstance(lens, LensPrior) else None
+    result = calibrate_lens(views, args.model, prior)
+    rig = CameraRig((Camera(name, result.intrinsics, np.eye(3), np.zeros(3)),))
+    write_rig(args.out, rig)
+    found = [*views.diagnostics, *notes, *result.diagnostics]
+    lens = result.intrinsics
+    data = plain(
+        {
+            "file": str(args.out),
+            "camera": name,
+            "board": views.board.text,
+            "model": str(lens.model),
+            "size_px": lens.size_px,
+            "focal_px": lens.focal_px,
+            "center_px": lens.center_px,
+            "distortion": lens.distortion,
+            "focal_sd_px": float(np.sqrt(result.covariance[0, 0])),
+            "rms_px": result.rms_px,
+            "held_out_px": result.held_out_px,
+            "n_views": result.n_views,
+            "diagnostics": [d.to_json() for d in found],
+            "seconds": {"total": time.perf_counter() - start_s},
+        }
+    )
+    publish(args.out.with_suffix(".json"), _json(data))
+    lines = [
+        f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
+        f"error {result.rms_px:.2f} px over {result.n_views} views.",
+        *(f"note: {d.message}" for d in found),
+    ]
+    return Result(data, "\n".join(lines))
+
+
+def _json(data: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

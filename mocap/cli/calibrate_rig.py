@@ -1,0 +1,216 @@
+"""`mocap calibrate rig`: places (and lenses) of all cameras from one board moved through the volume."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
+from mocap.cli.options import frame_rate
+from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from calibration.board_views import BoardViews
+    from calibration.report_data import MetricError
+    from calibration.rig import RigResult
+    from calibration.world import WorldResult
+    from mocap.core.camera import CameraRig
+    from mocap.core.diagnostics import Diagnostic
+    from mocap.core.timeline import TimeMap
+
+SUMMARY = "calibrate all cameras from synchronous videos of a board"
+EXAMPLE = """mocap calibrate rig --board charuco:5x7:square=0.1:marker=0.075:dict=5X5_100 cam1.mp4 cam2.mp4 \\
+    --out rig.toml --world board:floor1.mp4 floor2.mp4 --board-thickness 0.004"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="one synchronous video per camera")
+    parser.add_argument("--board", required=True, metavar="SPEC", help=BOARD_HELP)
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="rig to write (TOML); report beside it")
+    parser.add_argument(
+        "--lens",
+        action="append",
+        default=[],
+        metavar="LENS",
+        help="known lens: a file (held) or gopro:MODEL:MODE (refined); one for all cameras or one for each",
+    )
+    parser.add_argument(
+        "--world",
+        nargs="+",
+        metavar="FROM",
+        help="board:VIDEO... (the board lying on the floor, print up) or feet:DIR (2D keypoints of a person)",
+    )
+    parser.add_argument(
+        "--board-thickness", type=float, default=0.0, metavar="M", help="the floor is this far under the print (metres)"
+    )
+    parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints of --world feet:DIR")
+    parser.add_argument("--times", type=Path, metavar="FILE", help="clocks, where the videos are not synchronous")
+    parser.add_argument(
+        "--distance",
+        metavar="A,B,M",
+        help="measured distance between two cameras' lenses in metres: shows a wrong square size",
+    )
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Detect, solve, place in the world, write rig and report."""
+    from calibration.board import parse_board
+    from calibration.board_detect import detect_board
+    from calibration.files import write_rig
+    from calibration.gopro import require_unstabilised
+    from calibration.report import is_usable, plain, rig_report, write_rig_report
+    from calibration.rig import calibrate_rig
+    from sessions.timing import Laps
+
+    laps = Laps()
+    board = parse_board(args.board)
+    videos = footage(args.videos)
+    require_unstabilised(videos)
+    distance = _distance(args.distance, list(videos))
+    floor = _floor_footage(args, list(videos))
+    views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
+    laps.lap("detect")
+    lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)))
+    result = calibrate_rig(views, lenses or None, progress=ui.progress)
+    laps.lap("solve")
+    world = _world(args, ui, result, views, floor)
+    rig = world.rig if world is not None else result.rig
+    laps.lap("world")
+    held_out = _held_out(views, lenses)
+    laps.lap("held out")
+    found = [*notes, *result.diagnostics, *(world.diagnostics if world else ()), *_scale_check(rig, distance)]
+    write_rig(args.out, rig)
+    data = rig_report(
+        result,
+        rig,
+        views,
+        held_out=held_out,
+        diagnostics=found,
+        world=world.data if world else None,
+        seconds=laps.seconds,
+    )
+    files = write_rig_report(args.out, data, result, rig, views, held_out)
+    data = plain({**data, "file": str(args.out), "reports": [str(f) for f in files]})
+    return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
+
+
+def _clocks(file: Path | None, videos: dict[str, Path]) -> dict[str, TimeMap] | None:
+    if file is None:
+        return None
+    from mocap.pose2d.times import read_times
+
+    return read_times(file, list(videos))
+
+
+def _floor_footage(args: argparse.Namespace, cameras: list[str]) -> dict[str, Path] | None:
+    """Return the floor clips by camera; None where the world comes from elsewhere."""
+    if not args.world:
+        return None
+    kind, _, first = args.world[0].partition(":")
+    if kind not in ("board", "feet") or not first:
+        raise UsageError(
+            "world-unknown", f"--world {args.world[0]}: expected board:VIDEO... or feet:DIR.", "Give one of these."
+        )
+    if kind == "feet":
+        if len(args.world) > 1 or args.fps is None:
+            raise UsageError("world-unknown", "--world feet:DIR needs one folder and --fps.", "Give both.")
+        return None
+    from mocap.core.camera_names import match_cameras, normal_name
+
+    paths = [Path(first), *(Path(p.removeprefix("board:")) for p in args.world[1:])]
+    clips = footage(paths)
+    if len(clips) == len(cameras):
+        return {c: clips[n] for c, n in match_cameras(cameras, list(clips), "floor videos").found.items()}
+    keys = {normal_name(c): c for c in cameras}
+    return {keys.get(normal_name(n), n): path for n, path in clips.items()}
+
+
+def _world(
+    args: argparse.Namespace, ui: Ui, result: RigResult, views: BoardViews, floor: dict[str, Path] | None
+) -> WorldResult | None:
+    if floor is not None:
+        from calibration.board_detect import detect_board
+        from calibration.world import world_from_board
+
+        seen = detect_board(floor, views.board, ui.progress, max_frames=24)
+        return world_from_board(result.rig, seen, args.board_thickness)
+    if not args.world:
+        return None
+    from mocap.cli.calibrate_feet import world_from_keypoints
+
+    return world_from_keypoints(result.rig, Path(args.world[0].partition(":")[2]), args.fps, ui.progress)
+
+
+def _held_out(views: BoardViews, lenses: dict[str, Any]) -> MetricError | None:
+    """Return the error of a calibration from every other instant on the others; None where half is too little."""
+    from calibration.report_data import metric_error
+    from calibration.rig import calibrate_rig
+    from mocap.core.errors import InputError
+
+    on = [f for f in range(views.n_frames) if views.is_seen[:, f].any()]
+    if len(on) < 20:
+        return None
+    try:
+        half = calibrate_rig(views.at_frames(on[::2]), lenses or None)
+    except InputError:
+        return None
+    return metric_error(half.rig, views.at_frames(on[1::2]))
+
+
+def _distance(text: str | None, cameras: list[str]) -> tuple[str, str, float] | None:
+    if text is None:
+        return None
+    fields = text.split(",")
+    try:
+        first, second, metres = fields[0].strip(), fields[1].strip(), float(fields[2])
+    except (IndexError, ValueError):
+        first, second, metres = "", "", 0.0
+    if first not in cameras or second not in cameras or first == second or metres <= 0:
+        raise UsageError(
+            "distance-invalid",
+            f"--distance {text}: expected two of the cameras {', '.join(cameras)} and metres, e.g. "
+            f"{cameras[0]},{cameras[-1]},3.2.",
+            "Measure from lens to lens.",
+        )
+    return first, second, metres
+
+
+def _scale_check(rig: CameraRig, distance: tuple[str, str, float] | None) -> list[Diagnostic]:
+    import numpy as np
+
+    from mocap.core.diagnostics import Diagnostic, Severity
+
+    if distance is None:
+        return []
+    first, second, metres = distance
+    found_m = float(np.linalg.norm(rig[first].center_world_m - rig[second].center_world_m))
+    ratio = metres / found_m
+    data = {"measured_m": metres, "calibrated_m": found_m, "ratio": ratio}
+    if abs(ratio - 1.0) < 0.015:
+        message = f"{first} and {second} are {found_m:.3f} m apart, measured {metres:.3f} m: the scale is right."
+        return [Diagnostic("board-scale-checked", Severity.INFO, message, data)]
+    message = (
+        f"{first} and {second} are {found_m:.3f} m apart by this calibration, but {metres:.3f} m were measured. The "
+        f"squares of the board are probably {ratio:.3f} times as large as given: measure the print and run again."
+    )
+    return [Diagnostic("board-scale-wrong", Severity.QUALITY, message, data)]
+
+
+def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
+    lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
+    lines = [
+        f"{out}: {len(data['cameras'])} cameras, {data['verdict']}; {data['rms_px']:.2f} px"
+        + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
+        + (" (held out)" if data["lengths"]["held_out"] else "")
+    ]
+    for name, c in data["cameras"].items():
+        lines.append(
+            f"  {name}: {c['rms_px']:.2f} px over {c['n_views']} views, {c['coverage_share']:.0%} of the picture "
+            f"covered, focal {c['focal_px'][0]:.1f} px, place to {c['center_sd_mm']:.1f} mm"
+        )
+    lines += [f"  do: {a}" for a in data["advice"]]
+    lines += [f"  note: {d['message']}" for d in data["diagnostics"]]
+    lines.append(f"world from: {data['world']['from']}. Report: {', '.join(f.name for f in files)}")
+    return "\n".join(lines)
