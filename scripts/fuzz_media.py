@@ -29,6 +29,8 @@ GOPRO = ROOT.parent / "shared" / "data" / "gopro"
 BATCH = 500
 GROWTH_LIMIT_MB = 64
 """Memory that a child may gain from its first tenth to its end: caches and allocators settle within this."""
+MAX_FOUND = 10
+"""Findings after which there is no point in going on."""
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 
@@ -206,7 +208,7 @@ def main() -> int:
     for kind in kinds:
         done, todo, began = 0, args.cases // len(kinds), time.monotonic()
         growth, peak = 0.0, 0.0
-        while done < todo:
+        while done < todo and len(found) < MAX_FOUND:
             bad, n, (settled, end, high) = batch(args.first + done, min(BATCH, todo - done), kind, args.timeout)
             found += bad
             done += n

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mocap.media.gpmf import Payload, Stream, parse, streams
+from mocap.media.gpmf import Stream, parse, streams
 from mocap.media.mp4_index import Movie, Track
 from mocap.media.telemetry import gps_text_s, read_payload, telemetry_track
 
@@ -88,22 +88,22 @@ def read_facts(file: Path, movie: Movie) -> GoProFacts | None:
     settings = _settings(movie)
     track = telemetry_track(movie)
     pieces = _read_pieces(file, track) if track is not None else {}
+    found = [s for streams_there in pieces.values() for s in streams_there]
     if not settings and not pieces and "FIRM" not in movie.user_data:
         return None
     firmware = settings.get("FMWR") or _box_text(movie, "FIRM") or None
-    last = [s for p in pieces.values() for s in streams(p)]
     zoom = settings.get("DZOM")
     return GoProFacts(
-        model=settings.get("MINF") or _known_model(firmware) or _device(last),
+        model=settings.get("MINF") or _known_model(firmware) or _device(found),
         firmware=firmware,
         serial=settings.get("CASN") or _serial_hash(movie),
         lens_mode=_lens_mode(settings),
         fov_deg=_number(settings.get("ZFOV")),
         stabilisation=_stabilisation(settings),
         is_digital_zoom=None if not zoom else zoom == "Y",
-        shutter_s=_median(last, "SHUT", 1.0),
-        readout_s=_median(last, "SROT", 1e-3),  # The file gives milliseconds.
-        gps_utc_s=_gps_utc_s(last),
+        shutter_s=_median(found, "SHUT", 1.0),
+        readout_s=_median(found, "SROT", 1e-3),  # The file gives milliseconds.
+        gps_utc_s=_gps_utc_s(found),
         sensors=_sensors(pieces, track) if track is not None else (),
     )
 
@@ -194,19 +194,19 @@ def _gps_utc_s(found: list[Stream]) -> float | None:
     return None
 
 
-def _read_pieces(file: Path, track: Track) -> dict[int, Payload]:
+def _read_pieces(file: Path, track: Track) -> dict[int, list[Stream]]:
     """Return payloads from first to last: their running counts tell the samples of all between."""
     n = len(track.samples)
     chosen = np.unique(np.linspace(0, n - 1, min(n, _MAX_PIECES)).round().astype(int))
     # The one before the last tells the rate up to the end: the last itself may be cut.
-    return {int(i): read_payload(file, track, int(i)) for i in sorted({*chosen, max(n - 2, 0)})}
+    return {int(i): list(streams(read_payload(file, track, int(i)))) for i in sorted({*chosen, max(n - 2, 0)})}
 
 
-def _sensors(pieces: dict[int, Payload], track: Track) -> tuple[SensorFacts, ...]:
+def _sensors(pieces: dict[int, list[Stream]], track: Track) -> tuple[SensorFacts, ...]:
     """Return count and rate of each stream from TSMP, the samples counted up to the end of each payload."""
     found: dict[tuple[str, str, str], dict[int, Stream]] = {}
-    for index, payload in pieces.items():
-        for stream in streams(payload):
+    for index, there in pieces.items():
+        for stream in there:
             if stream.key not in _NO_STREAM:
                 found.setdefault((stream.device, stream.key, stream.name), {}).setdefault(index, stream)
     return tuple(
@@ -218,7 +218,7 @@ def _sensors(pieces: dict[int, Payload], track: Track) -> tuple[SensorFacts, ...
             *_count_and_rate(by, track),
         )
         for (device, key, name), by in found.items()
-        if any(s.values.size for s in by.values())
+        if not all(s.is_empty for s in by.values())
     )
 
 

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -126,14 +127,27 @@ class Stream:
     device: str
     name: str
     units: tuple[str, ...]
-    values: np.ndarray
-    """[sample column] float64, divided by SCAL."""
+    data: tuple[Entry, ...]
+    """Entries with the samples; most streams have one."""
     total_samples: int | None
     """TSMP: samples of this stream since the recording began, these included."""
     start_us: int | None
     """STMP: time of the first of these samples on the camera's own microsecond clock."""
     about: dict[str, Entry] = field(default_factory=dict[str, Entry])
     """All other entries of the stream."""
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """[sample column] float64, divided by SCAL; no rows where there are none or they are text."""
+        structure = self.about["TYPE"].text if "TYPE" in self.about else ""
+        blocks = [b for b in (e.numbers(structure) for e in self.data) if b.size]
+        blocks = [b for b in blocks if b.shape[1] == blocks[0].shape[1]]
+        return _scaled(np.concatenate(blocks) if blocks else np.empty((0, 0)), self.about.get("SCAL"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this payload has nothing of the stream."""
+        return not any(len(e.data) for e in self.data)
 
 
 def parse(data: bytes | bytearray | memoryview) -> Payload:
@@ -204,11 +218,6 @@ def _stream(entries: Sequence[Entry], device: str) -> Stream:
     """Return a stream. The last entry is the data (GPMF-KLV); data may repeat, each time with several structures."""
     key = entries[-1].key
     about = {e.key: e for e in entries if e.key != key}
-    data = [e for e in entries if e.key == key]
-    structure = about["TYPE"].text if "TYPE" in about else ""
-    blocks = [b for b in (e.numbers(structure) for e in data) if b.size]
-    blocks = [b for b in blocks if b.shape[1] == blocks[0].shape[1]]
-    values = np.concatenate(blocks) if blocks else np.empty((0, 0))
     units = next((about[k].texts() for k in ("SIUN", "UNIT") if k in about), ())
     named = about.get("STNM")
     return Stream(
@@ -216,7 +225,7 @@ def _stream(entries: Sequence[Entry], device: str) -> Stream:
         device,
         named.text if named is not None else "",
         units,
-        _scaled(values, about.get("SCAL")),
+        tuple(e for e in entries if e.key == key),
         _whole_number(about.get("TSMP")),
         _whole_number(about.get("STMP")),
         about,

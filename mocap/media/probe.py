@@ -123,7 +123,7 @@ def open_video(file: Path) -> InputContainer:
 
     _check_file(file)
     try:
-        container = av.open(str(file))
+        container = av.open(str(file), metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         if is_cut_mp4(file):
             raise _no_index(file) from error
@@ -132,6 +132,13 @@ def open_video(file: Path) -> InputContainer:
     if name == "tty" or name.startswith("image2") or name.endswith("_pipe"):
         container.close()
         raise _not_a_video(file, f"its content reads as {name}")
+    if container.streams.video and container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(
+            "video-undecodable",
+            f"{file}: the pictures are in a format that nothing here can decode.",
+            "Copy the file from the camera again, or convert it to H.264.",
+        )
     if not container.streams.video:
         container.close()
         raise InputError(

@@ -49,7 +49,7 @@ def _from_packets(file: Path) -> ReadTimes:
     pts: list[int | None] = []
     broken = 0
     try:
-        with av.open(str(file)) as container:
+        with av.open(str(file), metadata_errors="replace") as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.size == 0 or packet.is_discard:
                     continue

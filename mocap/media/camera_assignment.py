@@ -1,0 +1,133 @@
+"""Which camera filmed which recording: a name for each, from folders, file names or serial numbers, never twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mocap.core.camera_names import normal_name
+from mocap.core.errors import InputError
+from mocap.media.chapters import chapter_name
+from mocap.media.fingerprint import fingerprint
+from mocap.media.video_info import VideoInfo
+
+_COUNTED = re.compile(r"(img|mvi|dsc|dscn|vid|mov|clip|video|pxl|c|p|100gopro|dji)?[_\-. ]*\d*", re.IGNORECASE)
+"""File names that a camera counts up by itself and that name no camera; so does `DCIM/100GOPRO` of folders."""
+
+_CARD_FOLDER = re.compile(r"dcim|\d{3}(gopro|canon|media|_pana|apple|msdcf|nikon).*|", re.IGNORECASE)
+
+
+def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
+    """Return a camera name for each recording of one take, in the order given.
+
+    Tried in this order, for all recordings alike: the file names, where they differ and none is one that a camera
+    counts up by itself; the folders that hold the files (a memory card's own folders do not count); the cameras' serial
+    numbers, cut to the digits at their end that tell them apart; the file names as they are.
+
+    Raises: InputError video-twice, camera-films-twice, cameras-unnamed.
+    """
+    check_different(recordings)
+    paths = [r.path for r in recordings]
+    stems = [p.stem for p in paths]
+    serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
+    tries = (
+        stems if not any(_is_counted(p) for p in paths) else [],
+        [_folder(p) for p in paths],
+        _short_serials(serials),
+        stems,
+    )
+    for names in tries:
+        if names and _tell_apart(names):
+            return dict(zip(names, recordings, strict=True))
+    raise InputError(
+        "cameras-unnamed",
+        f"Neither file names, folders nor serial numbers tell the cameras of these videos apart: "
+        f"{', '.join(str(p) for p in paths)}.",
+        "Put the videos of each camera into a folder of its own, named after the camera.",
+    )
+
+
+def check_different(recordings: Sequence[VideoInfo]) -> None:
+    """Refuse one video given twice, and two recordings of one camera, which cannot film one take twice.
+
+    Raises: InputError video-twice, camera-films-twice.
+    """
+    by_content: dict[str, VideoInfo] = {}
+    by_serial: dict[str, VideoInfo] = {}
+    for recording in recordings:
+        content = fingerprint(recording.path)
+        if content in by_content:
+            raise InputError(
+                "video-twice",
+                f"Two cameras were given one and the same video: {by_content[content].path} and {recording.path}.",
+                "Give each camera its own video.",
+            )
+        by_content[content] = recording
+        serial = recording.gopro.serial if recording.gopro is not None else None
+        if serial is not None and serial in by_serial:
+            raise InputError(
+                "camera-films-twice",
+                f"{by_serial[serial].path} and {recording.path} come from one camera (serial number {serial}), which "
+                "cannot have filmed one take from two places.",
+                "Give one recording per camera; import recordings of other moments as other takes.",
+            )
+        if serial is not None:
+            by_serial[serial] = recording
+
+
+def check_serials(cameras: Mapping[str, VideoInfo], known: Mapping[str, str]) -> None:
+    """Refuse videos that lie under another camera's name than the serial numbers of earlier takes say.
+
+    Args:
+        cameras: recording by camera name.
+        known: serial number by camera name, from takes filmed with the same rig.
+
+    Raises: InputError camera-swapped.
+    """
+    owner = {serial: name for name, serial in known.items()}
+    for name, recording in cameras.items():
+        serial = recording.gopro.serial if recording.gopro is not None else None
+        if serial is None or serial == known.get(name):
+            continue
+        if serial in owner or name in known:
+            expected = f"{name} was the camera with serial number {known[name]}" if name in known else f"{name} is new"
+            other = f", which was {owner[serial]}" if serial in owner else ""
+            raise InputError(
+                "camera-swapped",
+                f"{recording.path} is given for {name}, but it was filmed by the camera with serial number {serial}"
+                f"{other}; {expected}.",
+                "Swap the videos, or calibrate again if the cameras really changed places.",
+            )
+
+
+def serial_numbers(cameras: Mapping[str, VideoInfo]) -> dict[str, str]:
+    """Return the serial number of each camera that states one, as `check_serials` wants them later."""
+    return {n: r.gopro.serial for n, r in cameras.items() if r.gopro is not None and r.gopro.serial}
+
+
+def _is_counted(path: Path) -> bool:
+    name = chapter_name(path)
+    has_own_name = name is not None and normal_name(path.stem) != normal_name(path.stem[:8])
+    return (name is not None and not has_own_name) or _COUNTED.fullmatch(path.stem) is not None
+
+
+def _folder(path: Path) -> str:
+    """Return the nearest folder's name that is not one of a memory card's."""
+    folders = (p.name for p in path.absolute().parents)
+    return next((f for f in folders if not _CARD_FOLDER.fullmatch(f)), "")
+
+
+def _short_serials(serials: Sequence[str | None]) -> list[str]:
+    known = [s for s in serials if s]
+    if len(known) != len(serials):
+        return []
+    for n in range(4, max((len(s) for s in known), default=0) + 1):
+        if len({s[-n:] for s in known}) == len(known):
+            return [f"cam_{s[-n:]}" for s in known]
+    return []
+
+
+def _tell_apart(names: Sequence[str]) -> bool:
+    keys = [normal_name(n) for n in names]
+    return all(keys) and len(set(keys)) == len(keys)
