@@ -16,7 +16,7 @@ ASPECT_SD = 0.004
 CENTER_SD = 0.02
 """1 sd of the principal point, as a share of the longer side."""
 DISTORTION_SD = {
-    LensModel.BROWN: np.array([0.4, 0.4, 0.003, 0.003, 0.3]),
+    LensModel.BROWN: np.array([0.4, 0.4, 0.01, 0.01, 0.3]),
     LensModel.FISHEYE: np.array([0.1, 0.1, 0.1, 0.1]),
 }
 FOCAL_SHARES = np.geomspace(0.35, 2.2, 8)
