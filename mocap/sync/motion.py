@@ -19,6 +19,8 @@ from mocap.sync.with_rig import MotionClocks, clocks_with_rig
 from mocap.sync.without_rig import PairSync, synchronise_pair
 
 SOURCE = "motion"
+NEIGHBOURS = 3
+AMBIGUOUS = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def _without_rig(views: dict[str, Detected], progress: Progress) -> MotionEviden
     width_s = kernel_s([v.time_s for v in views.values()])
     people = {n: [smooth(p, score, v.time_s, width_s) for p, score in clean_people(v)] for n, v in views.items()}
     names = list(views)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    pairs = _pairs(names)
     evidence: list[Evidence] = []
     curves: dict[str, LagScores] = {}
     progress.start("Comparing motion", len(pairs))
@@ -116,9 +118,20 @@ def _without_rig(views: dict[str, Detected], progress: Progress) -> MotionEviden
     return MotionEvidence(tuple(evidence), curves)
 
 
+def _pairs(names: list[str]) -> list[tuple[str, str]]:
+    """Return all pairs of few cameras; of many, each camera with NEIGHBOURS others, so that cost stays linear."""
+    n = len(names)
+    reach = range(1, n) if n <= 2 * NEIGHBOURS + 1 else range(1, NEIGHBOURS + 1)
+    index = {tuple(sorted((i, (i + k) % n))) for i in range(n) for k in reach if i != (i + k) % n}
+    return [(names[i], names[j]) for i, j in sorted(index)]
+
+
 def _of_pair(found: PairSync, a: str, b: str) -> Evidence:
     fit = found.best
     time_a, time_b, sigma_s, sigma_rate = _decorrelated(fit.at_s, fit.middle_s, fit.rate, fit.covariance)
+    if found.ambiguity > AMBIGUOUS:
+        # another lag explains the views nearly as well: the truth may be there
+        sigma_s = max([sigma_s, *(abs(o.lag_s - fit.lag_s) for o in found.others)])
     detail = {
         "coarse_score": fit.coarse_score,
         "ambiguity": found.ambiguity,

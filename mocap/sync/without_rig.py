@@ -13,11 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mocap.kernels.robust import geman_mcclure
-from mocap.sync.coarse import STEP_S, LagScores, correlate, features, min_overlap_s
+from mocap.sync.coarse import STEP_S, LagScores, correlate, features, grid_times, min_overlap_s
 from mocap.sync.signals import Track
 
 ANNEALING = (100.0, 50.0, 25.0, 16.0, 12.0, 12.0, 12.0, 12.0)
 N_CANDIDATES = 6
+N_CORRELATED = 30
+MAX_SCANNED = 2400
+"""Lags of a scan; of more, only those where motions correlate are looked at."""
+SCAN_INSTANTS = 150
+SCAN_SAMPLES = 900
 MAX_INSTANTS = 900
 BLOCK_S = 0.5
 MIN_SAMPLES = 200
@@ -63,7 +68,7 @@ def synchronise_pair(people_a: list[Track], people_b: list[Track]) -> PairSync |
     for a in people_a:
         for b in people_b:
             if a.is_known.any() and b.is_known.any():
-                curve = correlate(features(a), features(b), float(a.time_s[0]), float(b.time_s[0]))
+                curve = scan(a, b)
                 candidates += [(score, lag, a, b, curve) for lag, score in curve.peaks(N_CANDIDATES)]
     candidates.sort(key=lambda c: -c[0])
     fits: list[tuple[PairFit, LagScores]] = []
@@ -75,9 +80,65 @@ def synchronise_pair(people_a: list[Track], people_b: list[Track]) -> PairSync |
         return None
     fits.sort(key=lambda f: _cost(f[0]))
     best, curve = fits[0]
-    elsewhere = [f for f, _ in fits[1:] if abs(f.lag_s - best.lag_s) > 2 * STEP_S]
-    ambiguity = min(1.0, np.exp(_cost(best) - min((_cost(f) for f in elsewhere), default=np.inf)))
-    return PairSync(best, tuple(elsewhere), float(ambiguity), curve)
+    elsewhere = tuple(f for f, _ in fits[1:] if abs(f.lag_s - best.lag_s) > 2 * STEP_S)
+    ambiguity = float(np.exp(_cost(best) - min((_cost(f) for f in elsewhere), default=np.inf)))
+    return PairSync(best, elsewhere, min(1.0, ambiguity), curve)
+
+
+def scan(a: Track, b: Track) -> LagScores:
+    """Return at each lag how well one epipolar geometry explains both views: 1 / (1 + residual share of the spread).
+
+    Long recordings are looked at only around the lags at which the motions correlate best.
+    """
+    t_a, t_b = grid_times(a), grid_times(b)
+    xy_a, _, _, known_a = a.sample(t_a)
+    xy_b, _, _, known_b = b.sample(t_b)
+    unit = float(np.hypot(_spread(a), _spread(b)))
+    h_a = _homogeneous((xy_a - _center(a)) / unit)
+    h_b = _homogeneous((xy_b - _center(b)) / unit)
+    lags = np.arange(-(len(t_b) - 1), len(t_a))
+    shortest = min_overlap_s(len(t_a) * STEP_S, len(t_b) * STEP_S) / STEP_S
+    stride = max(1, len(t_b) // SCAN_INSTANTS)
+    score = np.full(len(lags), -1.0)
+    for n in _worth_scanning(a, b, lags, float(t_a[0] - t_b[0])):
+        rows = np.arange(max(0, -lags[n]), min(len(t_b), len(t_a) - lags[n]), stride)
+        if len(rows) * stride < shortest:
+            continue
+        both = known_b[rows] & known_a[rows + lags[n]]
+        if both.sum() < MIN_SAMPLES // 2:
+            continue
+        residual = _robust_residual(h_a[rows + lags[n]][both], h_b[rows][both])
+        score[n] = 1 / (1 + 20 * residual) - 0.1 / (len(rows) * stride * STEP_S)
+    return LagScores(lags * STEP_S + t_a[0] - t_b[0], score)
+
+
+def _worth_scanning(a: Track, b: Track, lags: np.ndarray, start_s: float) -> np.ndarray:
+    """Return the indices of the lags to look at: every second one, or those around the best correlations."""
+    if len(lags) <= MAX_SCANNED:
+        return np.arange(0, len(lags), 2)
+    peaks = correlate(features(a), features(b), float(a.time_s[0]), float(b.time_s[0])).peaks(N_CORRELATED)
+    reach = MAX_SCANNED // (4 * N_CORRELATED)
+    at = [round((lag - start_s) / STEP_S) - int(lags[0]) for lag, _ in peaks]
+    wanted = {i + k for i in at for k in range(-reach, reach + 1, 2)}
+    return np.array(sorted(i for i in wanted if 0 <= i < len(lags)), int)
+
+
+def _robust_residual(h_a: np.ndarray, h_b: np.ndarray) -> float:
+    """Return the robust sd of Sampson distances [n] to the best epipolar geometry, re-weighted a few times."""
+    stride = max(1, len(h_a) // SCAN_SAMPLES)
+    h_a, h_b = h_a[::stride], h_b[::stride]
+    weight = np.ones(len(h_a))
+    residual = 1.0
+    r, den = np.zeros(len(h_a)), np.ones(len(h_a))
+    for loss_scale in (np.inf, 25.0, 12.0):
+        if np.isfinite(loss_scale):
+            weight = geman_mcclure((r / residual) ** 2, loss_scale) / den**2
+        F = _weighted_fundamental(h_a, h_b, weight)
+        line_b, line_a = h_a @ F.T, h_b @ F
+        den = np.sqrt((line_b[:, :2] ** 2).sum(-1) + (line_a[:, :2] ** 2).sum(-1) + 1e-12)
+        r = (h_b * line_b).sum(-1) / den
+        residual = max(1.4826 * float(np.median(np.abs(r))), 1e-7)
+    return residual
 
 
 def _cost(fit: PairFit) -> float:
@@ -149,6 +210,8 @@ class _Pair:
         r, J, bend, known = self._linearised()
         w = self._weights(r, known, ANNEALING[-1])
         normal, _ = self._normal(J, r, w)
+        squared = (r / self.residual) ** 2 / ANNEALING[-1]
+        flat = 1 - 4 * squared / (1 + squared)  # curvature of the loss over its weight, see `with_rig`
         own = (self.time_b_s - self.middle_s)[:, None]
         for i in range(2):
             for j in range(2):
@@ -157,6 +220,7 @@ class _Pair:
         which = np.minimum(np.arange(len(r)) * n_blocks // len(r), n_blocks - 1)
         blocks = np.zeros((n_blocks, 11))
         np.add.at(blocks, which, np.einsum("tk,tkp->tp", w * r, J))
+        normal *= max(float((w * flat).sum() / max(w.sum(), 1e-12)), 0.1)
         values, vectors = np.linalg.eigh(normal)
         inverse = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
         middle = blocks.T @ blocks * (n_blocks / (n_blocks - 1))

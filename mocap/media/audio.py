@@ -1,0 +1,117 @@
+"""A file's sound as one channel of numbers, with its exact place on the camera's clock."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mocap.core.arrays import frozen
+from mocap.core.errors import InputError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+MAX_GAP_S = 1800.0
+"""A larger jump of the timestamps is damage, not a pause; the sound goes on without it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The mean of a file's channels."""
+
+    samples: np.ndarray
+    """[sample] float32 in -1..1; gaps are zero."""
+    rate_hz: int
+    start_s: float
+    """Time of the first sample on the camera's clock, which is 0 at the first video frame; in a file without pictures
+    the first sample is at 0."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", frozen(self.samples, np.float32, (None,), "samples"))
+
+    @property
+    def duration_s(self) -> float:
+        """Length."""
+        return len(self.samples) / self.rate_hz
+
+
+def read_audio(path: str | os.PathLike[str], video_start_s: float | None = None) -> Sound | None:
+    """Return the first audio track of a file, or None where it has none.
+
+    Samples are placed by their timestamps; what an encoder put before the start (priming) is left out as the file asks.
+
+    Args:
+        path: a video or a sound file.
+        video_start_s: presentation time of the first picture in the container (`VideoInfo.start_s`); None for a file
+            without pictures.
+
+    Raises: InputError audio-unreadable.
+    """
+    import av
+    from av.error import FFmpegError
+
+    file = Path(path)
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.audio:
+                return None
+            return _decoded(container, video_start_s)
+    except (FFmpegError, OSError) as error:
+        raise InputError(
+            "audio-unreadable",
+            f"{file}: its sound cannot be read: {error}.",
+            "Copy the file from the camera again, or synchronise without sound (--methods motion).",
+        ) from error
+
+
+def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | None:
+    from av.error import FFmpegError
+
+    stream = container.streams.audio[0]
+    stream.thread_type = "AUTO"
+    parts: list[tuple[int, np.ndarray]] = []
+    rate = int(stream.rate or 48000)
+    first_s: float | None = None
+    next_at = 0
+    try:
+        for frame in container.decode(stream):
+            rate = frame.sample_rate
+            mono = _mono(frame.to_ndarray(), len(frame.layout.channels), frame.format.is_planar)
+            at = next_at
+            if frame.pts is not None and frame.time_base is not None:
+                time_s = float(frame.pts * frame.time_base)
+                if first_s is None:
+                    first_s = time_s
+                stamped = round((time_s - first_s) * rate)
+                # timestamps of coarse containers jitter; only a real gap moves the samples
+                if stamped - next_at > rate // 100 and stamped - next_at < MAX_GAP_S * rate:
+                    at = stamped
+            parts.append((at, mono))
+            next_at = at + len(mono)
+    except FFmpegError:
+        # A damaged end: what was decoded counts.
+        if not parts:
+            raise
+    if not parts:
+        return None
+    samples = np.zeros(next_at, np.float32)
+    for at, mono in parts:
+        samples[at : at + len(mono)] = mono
+    start_s = 0.0 if video_start_s is None else (first_s or 0.0) - video_start_s
+    return Sound(samples, rate, start_s)
+
+
+def _mono(data: np.ndarray, n_channels: int, is_planar: bool) -> np.ndarray:
+    """Return the mean of the channels as float32 in -1..1."""
+    scale = 1.0
+    if data.dtype.kind in "iu":
+        info = np.iinfo(data.dtype)
+        scale = 1.0 / max(abs(info.min), info.max)
+    values = data.astype(np.float32) * np.float32(scale)
+    if data.dtype.kind == "u":
+        values = 2 * values - 1
+    return values.mean(0) if is_planar else values.reshape(-1, n_channels).mean(1)

@@ -1,0 +1,317 @@
+"""Clocks from sound: claps and ambient sound heard by two cameras.
+
+Coarse: onsets of the two recordings are correlated over all lags. Fine: around the strongest onsets (and, where there
+are few, evenly) the generalised cross-correlation with phase transform (C. Knapp and G. Carter, "The generalized
+correlation method for estimation of time delay", IEEE TASSP 1976) gives one lag per window with a sub-sample peak; a
+line through the lags is offset and drift.
+
+Sound takes 2.9 ms per metre. Unless camera and clap positions are known, that stays in the offset and in its sigma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
+from scipy.signal import resample_poly
+
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.media.audio import Sound
+from mocap.sync.evidence import Evidence
+
+SOURCE = "audio"
+SPEED_M_S = 343.0
+"""Of sound in dry air at 20 degrees; 10 degrees more or less change it by 1.7 %."""
+RATE_HZ = 16000
+ENVELOPE_HZ = 500
+BAND_HZ = (200.0, 7000.0)
+SILENT = 1e-4
+CLIPPED_SHARE = 1e-3
+N_COARSE = 8
+N_WINDOWS = 16
+WINDOW_S = 0.12
+LEAD_S = 0.02
+"""A clap's window starts this long before it: the direct sound counts most, echoes come later."""
+LONG_WINDOW_S = 2.0
+SEARCH_S = 0.06
+MIN_CLEAR = 7.0
+"""Peak of a window's correlation over its background, in standard deviations, from which it counts."""
+MIN_OVERLAP_S = 1.0
+PEAK_S = 20e-6
+"""Uncertainty of one window's lag, from echoes that differ between places."""
+SAME_PLACE_S = 20e-6
+"""Travel time that two claps of one person standing in one place may differ by (7 mm)."""
+TRAVEL_S = 0.010
+"""Uncertainty of a lag by unknown travel times: differences of a few metres."""
+MAX_RATE = 200e-6
+"""Clocks do not differ by more; lags that seem to drift faster come from sources in different places."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lags:
+    """Where the sound of one recording is found in another: window by window."""
+
+    time_b_s: np.ndarray
+    """[window] on b's clock."""
+    lag_s: np.ndarray
+    """[window] t_a - t_b of the same sound."""
+    clear: np.ndarray
+    """[window] height of the correlation's peak in standard deviations of its background."""
+
+
+def prepare(sound: Sound, camera: str) -> tuple[np.ndarray | None, list[Diagnostic]]:
+    """Return the sound at RATE_HZ without hum and rumble, None where it says nothing, and findings."""
+    samples = sound.samples
+    if len(samples) < MIN_OVERLAP_S * sound.rate_hz:
+        return None, [_finding("audio-too-short", camera, f"only {sound.duration_s:.2f} s of sound")]
+    peak = float(np.abs(samples).max())
+    if peak < SILENT:
+        return None, [_finding("audio-silent", camera, f"the loudest sample is {peak:.1e} of full scale")]
+    found: list[Diagnostic] = []
+    clipped = float(np.mean(np.abs(samples) >= 0.985 * peak))
+    if peak > 0.9 and clipped > CLIPPED_SHARE:
+        found.append(
+            _finding("audio-clipped", camera, f"{clipped:.1%} of the samples are at full scale; it is used as it is")
+        )
+    g = gcd(RATE_HZ, sound.rate_hz)
+    return _band(resample_poly(samples.astype(np.float64), RATE_HZ // g, sound.rate_hz // g)), found
+
+
+def _finding(code: str, camera: str, what: str) -> Diagnostic:
+    return Diagnostic(code, Severity.WARNING, f"Sound of {camera}: {what}.", {"camera": camera})
+
+
+def _band(samples: np.ndarray) -> np.ndarray:
+    size = next_fast_len(len(samples))
+    spectrum = rfft(samples, size)
+    hz = rfftfreq(size, 1 / RATE_HZ)
+    return irfft(spectrum * ((hz > BAND_HZ[0]) & (hz < BAND_HZ[1])), size)[: len(samples)]
+
+
+def onsets(samples: np.ndarray) -> np.ndarray:
+    """Return how suddenly the sound rises, ENVELOPE_HZ times a second: rises of the logarithmic level."""
+    hop = RATE_HZ // ENVELOPE_HZ
+    n = len(samples) // hop
+    power = (samples[: n * hop].reshape(n, hop) ** 2).mean(1)
+    floor = max(float(np.median(power)), 1e-3 * float(power.mean()), 1e-14)
+    level = np.log1p(power / floor)
+    before = uniform_filter1d(level, 15, mode="nearest", origin=7)
+    rise = np.maximum(level - before, 0.0)
+    return rise - uniform_filter1d(rise, ENVELOPE_HZ, mode="nearest")
+
+
+def coarse_lags(a: np.ndarray, b: np.ndarray) -> list[float]:
+    """Return candidates for t_a - t_b in seconds (of sample times), best first: by onsets and by whole waveforms."""
+    out: list[float] = []
+    for x, y, rate, whiten in ((onsets(a), onsets(b), ENVELOPE_HZ, False), (a, b, RATE_HZ, True)):
+        correlation, lags = _correlation(x, y, whiten)
+        overlap = np.minimum(len(x), len(y) + lags) - np.maximum(0, lags)
+        correlation = np.where(overlap >= MIN_OVERLAP_S * rate, correlation, -np.inf)
+        for _ in range(N_COARSE // 2):
+            i = int(correlation.argmax())
+            if not np.isfinite(correlation[i]):
+                break
+            out.append(float(lags[i]) / rate)
+            reach = round(0.02 * rate)
+            correlation[max(0, i - reach) : i + reach + 1] = -np.inf
+    return out
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, whiten: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cross-correlation over all lags [n] (x leads by lag), and the lags in samples."""
+    size = next_fast_len(len(x) + len(y))
+    cross = rfft(x, size) * np.conj(rfft(y, size))
+    if whiten:
+        cross /= np.maximum(np.abs(cross), 1e-3 * float(np.abs(cross).mean()) + 1e-30)
+    lags = np.arange(-(len(y) - 1), len(x))
+    return irfft(cross, size)[lags], lags
+
+
+def match(a: np.ndarray, b: np.ndarray) -> Lags | None:
+    """Return the lags of b's sound in a's, in seconds of sample times; None where the two share no sound."""
+    best: Lags | None = None
+    for lag in coarse_lags(a, b):
+        found = _windows(a, b, lag)
+        if found is not None and (best is None or found.clear.sum() > best.clear.sum()):
+            best = found
+    return best
+
+
+def _windows(a: np.ndarray, b: np.ndarray, lag_s: float) -> Lags | None:
+    """Return the lags near `lag_s`, of windows whose correlation has a clear peak."""
+    low, high = max(0.0, -lag_s), min(len(b) / RATE_HZ, len(a) / RATE_HZ - lag_s)
+    if high - low < MIN_OVERLAP_S:
+        return None
+    rows: list[tuple[float, float, float]] = []
+    for start_s, length_s in _placed(b, low, high):
+        value = _fine(a, b, start_s, length_s, lag_s)
+        if value is not None:
+            rows.append((start_s + (LEAD_S if length_s == WINDOW_S else 0.5 * length_s), *value))
+    if not rows:
+        return None
+    time_s, lag, clear = np.array(rows).T
+    # one lag for all, but for drift and for sources in different places
+    near = np.abs(lag - _weighted_median(lag, clear)) < 0.01 + MAX_RATE * np.ptp(time_s)
+    return Lags(time_s[near], lag[near], clear[near])
+
+
+def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
+
+
+def _placed(b: np.ndarray, low_s: float, high_s: float) -> list[tuple[float, float]]:
+    """Return windows (start, length) in seconds: the strongest onsets, and long ones spread evenly."""
+    rise = onsets(b)
+    lo, hi = int(low_s * ENVELOPE_HZ), int(high_s * ENVELOPE_HZ)
+    peaks = np.flatnonzero(rise == maximum_filter1d(rise, int(0.4 * ENVELOPE_HZ)))
+    peaks = peaks[(peaks >= lo) & (peaks < hi)]
+    strongest = peaks[np.argsort(-rise[peaks])][:N_WINDOWS]
+    spread = float(rise.std())
+    claps = [(float(p) / ENVELOPE_HZ - LEAD_S, WINDOW_S) for p in strongest if rise[p] > 4 * spread]
+    n = int(np.clip((high_s - low_s) / LONG_WINDOW_S, 1, N_WINDOWS))
+    step = (high_s - low_s) / n
+    return claps + [(low_s + i * step, min(LONG_WINDOW_S, step)) for i in range(n)]
+
+
+def _fine(a: np.ndarray, b: np.ndarray, start_s: float, length_s: float, lag_s: float) -> tuple[float, float] | None:
+    """Return (lag, clearness) of one window of b in a, or None where there is no clear peak."""
+    start_b = max(0, round(start_s * RATE_HZ))
+    piece = b[start_b : start_b + round(length_s * RATE_HZ)]
+    reach = round(SEARCH_S * RATE_HZ)
+    start_a = start_b + round(lag_s * RATE_HZ) - reach
+    lo, hi = max(0, start_a), min(len(a), start_a + len(piece) + 2 * reach)
+    if len(piece) < 0.5 * length_s * RATE_HZ or hi - lo < len(piece):
+        return None
+    around = np.zeros(len(piece) + 2 * reach)
+    around[lo - start_a : hi - start_a] = a[lo:hi]
+    size = next_fast_len(len(around) + len(piece))
+    X, Y = rfft(around, size), rfft(piece * _taper(len(piece), length_s == WINDOW_S), size)
+    cross = X * np.conj(Y)
+    hz = rfftfreq(size, 1 / RATE_HZ)
+    band = (hz > BAND_HZ[0]) & (hz < BAND_HZ[1])
+    # phase transform softened, so that bands without sound do not weigh as much as those with
+    cross = np.where(band, cross / np.maximum(np.abs(cross), 1e-30) ** 0.7, 0.0)
+    correlation = irfft(cross, size)[: 2 * reach + 1]
+    i = int(correlation.argmax())
+    if i in (0, 2 * reach):
+        return None
+    rest = np.concatenate([correlation[: max(0, i - 30)], correlation[i + 31 :]])
+    clear = float((correlation[i] - np.median(rest)) / max(1.4826 * float(np.median(np.abs(rest))), 1e-30))
+    if clear < MIN_CLEAR:
+        return None
+    left, mid, right = correlation[i - 1 : i + 2]
+    fraction = 0.5 * (left - right) / (left - 2 * mid + right)
+    return (start_a + i + fraction - start_b) / RATE_HZ, clear
+
+
+def _taper(n: int, is_clap: bool) -> np.ndarray:
+    """Return a window: a clap's rises fast and fades with its echoes, others are even."""
+    if not is_clap:
+        return np.hanning(n)
+    t = np.arange(n) / RATE_HZ
+    return np.minimum(t / (0.5 * LEAD_S), 1.0) * np.exp(-np.maximum(t - LEAD_S, 0.0) / 0.02)
+
+
+def audio_evidence(
+    sounds: Mapping[str, Sound | None],
+    camera_positions_m: Mapping[str, np.ndarray] | None = None,
+    clap_m: np.ndarray | None = None,
+) -> tuple[list[Evidence], list[Diagnostic]]:
+    """Return what sound says of each pair of cameras.
+
+    With the positions of the cameras and of the claps [3] in the world the travel times are taken off; else the lag's
+    sigma holds them: TRAVEL_S, or what the distance between the two cameras allows where that is more.
+    """
+    found: list[Diagnostic] = []
+    prepared: dict[str, np.ndarray] = {}
+    for camera, sound in sounds.items():
+        if sound is None:
+            found.append(_finding("audio-missing", camera, "the file has no sound track"))
+            continue
+        samples, notes = prepare(sound, camera)
+        found += notes
+        if samples is not None:
+            prepared[camera] = samples
+    names = list(prepared)
+    evidence: list[Evidence] = []
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            lags = match(prepared[a], prepared[b])
+            if lags is None:
+                message = f"{a} and {b} share no sound that stands out."
+                found.append(Diagnostic("audio-no-match", Severity.INFO, message, {"cameras": [a, b]}))
+                continue
+            start_a, start_b = sounds[a].start_s, sounds[b].start_s  # type: ignore[union-attr]
+            travel = _travel(a, b, camera_positions_m, clap_m)
+            evidence.append(_evidence(a, b, lags, start_a, start_b, *travel, clap_m is not None))
+    if evidence and (clap_m is None or camera_positions_m is None):
+        found.append(
+            Diagnostic(
+                "audio-travel-time",
+                Severity.INFO,
+                "The travel time of sound is not corrected (2.9 ms per metre): the positions of the cameras and of the "
+                f"clap are not known. Each lag counts as uncertain by {TRAVEL_S * 1e3:.0f} ms or more.",
+            )
+        )
+    return evidence, found
+
+
+def _travel(
+    a: str, b: str, positions_m: Mapping[str, np.ndarray] | None, clap_m: np.ndarray | None
+) -> tuple[float, float]:
+    """Return by how much later a sound reaches a than b, in seconds, and the uncertainty of that."""
+    if positions_m is None:
+        return 0.0, TRAVEL_S
+    if clap_m is None:
+        apart_m = float(np.linalg.norm(positions_m[a] - positions_m[b]))
+        return 0.0, max(TRAVEL_S, apart_m / SPEED_M_S / np.sqrt(3))
+    d_a, d_b = (float(np.linalg.norm(positions_m[n] - clap_m)) for n in (a, b))
+    # 5 degrees of temperature, and a hand's breadth of the clap's place
+    return (d_a - d_b) / SPEED_M_S, float(np.hypot(0.009 * abs(d_a - d_b), 0.1) / SPEED_M_S)
+
+
+def _evidence(
+    a: str, b: str, lags: Lags, start_a: float, start_b: float, travel_s: float, sigma_travel_s: float, is_known: bool
+) -> Evidence:
+    time_b = lags.time_b_s + start_b
+    lag = lags.lag_s + start_a - start_b - travel_s
+    centre, offset, rate, sigma, sigma_rate = _line(time_b, lag)
+    detail = {
+        "windows": len(lag),
+        "clear": float(lags.clear.max()),
+        "travel_time_corrected": is_known,
+        "lags": [[float(t), float(v)] for t, v in zip(time_b, lag, strict=True)],
+    }
+    sigma_s = float(np.hypot(sigma, sigma_travel_s))
+    return Evidence(SOURCE, a, b, centre + offset, centre, rate * 1e6, sigma_s, sigma_rate * 1e6, detail)
+
+
+def _line(time_s: np.ndarray, lag_s: np.ndarray) -> tuple[float, float, float, float, float]:
+    """Return (centre, lag there, rate, sigma, sigma of the rate) of lags against time, by re-weighted least squares.
+
+    Where lags differ by more than clocks can drift, the sound came from different places: the rate is then unknown.
+    """
+    weight = np.ones(len(lag_s))
+    centre, offset, rate = float(time_s.mean()), float(np.median(lag_s)), 0.0
+    for _ in range(8):
+        centre = float(np.average(time_s, weights=weight))
+        u = time_s - centre
+        offset = float(np.average(lag_s, weights=weight))
+        spread = float((weight * u**2).sum())
+        rate = float((weight * u * (lag_s - offset)).sum() / spread) if spread > 1e-6 else 0.0
+        off = np.abs(lag_s - offset - rate * u)
+        scale = max(1.4826 * float(np.median(off)), PEAK_S)
+        weight = 1 / (1 + (off / (2 * scale)) ** 2) ** 2
+    n = float(weight.sum())
+    spread = float((weight * (time_s - centre) ** 2).sum())
+    sigma = scale / np.sqrt(max(n, 1.0))
+    if spread < 0.25 or abs(rate) > MAX_RATE:
+        return centre, offset, 0.0, float(np.hypot(sigma, abs(rate) * np.sqrt(spread))), float("inf")
+    sigma_rate = float(np.sqrt((scale**2 + SAME_PLACE_S**2) / spread))
+    return centre, offset, rate, sigma, sigma_rate
