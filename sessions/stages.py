@@ -134,7 +134,7 @@ def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult
 
 
 def _solve(inputs: Inputs, _config: Config, progress: Progress) -> SolvedTake:
-    return solve_take(inputs["edits"], inputs["refine"].rig, inputs["points"], progress=progress)
+    return solve_take(inputs["refine"].rig, inputs["points"], progress=progress)
 
 
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
@@ -143,8 +143,8 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 1, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 1, ("edits", "refine", "times"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 1, ("edits", "refine", "points"), _solve, label="solving the skeleton")
+POINTS = Stage("points", 2, ("edits", "refine", "times"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 2, ("refine", "points"), _solve, label="solving the skeleton")
 BIAS = Stage("bias", 1, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
@@ -155,7 +155,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
-    Stage("preview", 1, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
+    Stage("preview", 2, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "keypoints", "camera", "preview", "refine", "times")),
     Stage("edits", 1, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,

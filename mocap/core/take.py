@@ -20,6 +20,10 @@ class PointsResult:
 
     points: Points3D
     timeline: Timeline
+    detections: Keypoints2D
+    """The detections as used: limbs whose sides a view had exchanged are put back."""
+    exchanged: dict[str, int]
+    """Frames in which a limb's sides were put back, by camera (arms, legs and head count apart)."""
     inlier_probability: np.ndarray
     """[camera frame keypoint] float32, of the detections' frames; NaN where nothing was detected."""
     sigma_px: np.ndarray

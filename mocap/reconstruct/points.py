@@ -7,6 +7,8 @@ and after decides. The noise of an observation follows from its score by a map m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
@@ -20,9 +22,12 @@ from mocap.kernels.reprojection import normal_equations, residuals_px
 from mocap.kernels.robust import fit_sigma_of_score, geman_mcclure, rayleigh_scale
 from mocap.kernels.trajectories import fill_gaps_linearly, smooth_step, trajectory_variance
 from mocap.reconstruct.hypotheses import best_hypotheses
+from mocap.reconstruct.sides import exchanged_limbs, limb_groups, put_back
 
 ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
 """Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
+SIDES_STEP = 3
+"""Step of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
 INLIER = 0.35
 """Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations."""
 WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
@@ -54,6 +59,9 @@ def reconstruct_points(
     xyz = np.full((n_frames, n_keypoints, 3), np.nan)
     variance = np.full((n_frames, n_keypoints), np.nan)
     views = np.zeros((n_frames, n_keypoints))
+    groups = limb_groups(detections.keypoint_set)
+    mirror = np.array(detections.keypoint_set.mirror)
+    exchanged = np.zeros((*everything.frame.shape, len(groups)), bool)
     probability = np.full(everything.seen.shape, np.nan)
     sigma_px = np.full(everything.seen.shape, np.nan)
     starts = range(0, n_frames, WINDOW_FRAMES)
@@ -63,7 +71,7 @@ def reconstruct_points(
         low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
         window, index = everything.window(low, high)
         if high - low >= MIN_FRAMES and window.seen.any():
-            solved = _Trajectories(window, high - low, float(timeline.fps))
+            solved = _Trajectories(window, high - low, float(timeline.fps), groups, mirror)
             solved.solve()
             keep = slice(start - low, stop - low)
             xyz[start:stop], variance[start:stop] = solved.points[keep], solved.variance()[keep]
@@ -73,27 +81,34 @@ def reconstruct_points(
             )
             probability[camera, index[camera, at]] = solved.weight[camera, at]
             sigma_px[camera, index[camera, at]] = solved.sigma_px[camera, at]
+            exchanged[camera, index[camera, at]] = solved.exchanged[camera, at]
         progress.advance()
     progress.finish()
     source = _sources(xyz, views, round(MAX_GAP_S * float(timeline.fps)))
     missing = source == Source.MISSING
     xyz[missing], variance[missing] = np.nan, np.nan
-    unseen = ~everything.seen
+    unseen = ~put_back(everything.seen, exchanged, groups, mirror)
     probability[unseen], sigma_px[unseen] = np.nan, np.nan
     return PointsResult(
         points=Points3D(detections.keypoint_set, timeline.time_s, xyz, np.sqrt(variance), source),
         timeline=timeline,
+        detections=_with_sides_put_back(detections, exchanged, groups, mirror),
+        exchanged=dict(zip(detections.camera_names, exchanged.sum((1, 2)).tolist(), strict=True)),
         inlier_probability=probability,
         sigma_px=sigma_px,
-        rejected=_rejected(detections, everything, probability),
+        rejected=_rejected(detections, everything, ~unseen, probability),
     )
 
 
 class _Trajectories:
     """The trajectories of one window: state of the annealed, re-weighted Gauss-Newton iteration."""
 
-    def __init__(self, observations: Observations, n_frames: int, fps: float) -> None:
+    def __init__(
+        self, observations: Observations, n_frames: int, fps: float, groups: np.ndarray, mirror: np.ndarray
+    ) -> None:
         self.observations = observations
+        self.groups, self.mirror = groups, mirror
+        self.exchanged = np.zeros((*observations.frame.shape, len(groups)), bool)
         self.n_frames = n_frames
         self.fps = fps
         start = fill_gaps_linearly(best_hypotheses(observations, n_frames))
@@ -108,6 +123,8 @@ class _Trajectories:
     def solve(self) -> None:
         """Anneal the robust loss; measure the noise of the scores and the liveliness of each keypoint on the way."""
         for step, scale_squared in enumerate(ANNEALING):
+            if step == SIDES_STEP:
+                self._put_sides_back()
             if step % 3 == 0:
                 self._measure_noise()
             if step == len(ANNEALING) - 3:
@@ -154,6 +171,19 @@ class _Trajectories:
         )
         return o.on_timeline(information, self.n_frames), o.on_timeline(gradient, self.n_frames)
 
+    def _put_sides_back(self) -> None:
+        """Find limbs that a view shows with left and right exchanged, and change their observations over."""
+        o = self.observations
+        at = np.nan_to_num(o.at_own_times(self.points))
+        geometry = (o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m)
+        own = (residuals_px(at, *geometry) ** 2).sum(-1) / self.sigma_px**2
+        crossed = (residuals_px(at[:, :, self.mirror], *geometry) ** 2).sum(-1) / self.sigma_px**2
+        self.exchanged = exchanged_limbs(own, crossed, self.groups)
+        if self.exchanged.any():
+            turned = (put_back(v, self.exchanged, self.groups, self.mirror) for v in (o.xy, o.px_per_unit, o.score))
+            xy, px_per_unit, score = turned
+            self.observations = replace(o, xy=xy, px_per_unit=px_per_unit, score=score)
+
     def _measure_noise(self) -> None:
         """Fit noise as a function of score, then one factor per keypoint (hips are vaguer than eyes)."""
         length = np.linalg.norm(self._residuals(), axis=-1)
@@ -179,6 +209,16 @@ class _Trajectories:
         self.acceleration_m_s2 = np.maximum(level, MIN_ACCELERATION_M_S2)
 
 
+def _with_sides_put_back(
+    detections: Keypoints2D, exchanged: np.ndarray, groups: np.ndarray, mirror: np.ndarray
+) -> Keypoints2D:
+    if not exchanged.any():
+        return detections
+    xy_px = put_back(detections.xy_px[:, :, 0], exchanged, groups, mirror)[:, :, None]
+    score = put_back(detections.score[:, :, 0], exchanged, groups, mirror)[:, :, None]
+    return replace(detections, xy_px=xy_px, score=score)
+
+
 def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:
     """Return the source of each point: measured with two views or more, interpolated in short gaps, else missing."""
     measured = (views >= 2) & np.isfinite(xyz).all(-1)
@@ -200,11 +240,13 @@ def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:
     return source
 
 
-def _rejected(detections: Keypoints2D, observations: Observations, probability: np.ndarray) -> dict[str, int]:
+def _rejected(
+    detections: Keypoints2D, observations: Observations, seen: np.ndarray, probability: np.ndarray
+) -> dict[str, int]:
     """Count the detections that were not used, by reason."""
     detected = detections.score[:, :, 0] > 0
     return {
         "outside_lens_model": int((detected & ~observations.seen).sum()),
-        "outside_take": int((observations.seen & np.isnan(probability)).sum()),
+        "outside_take": int((seen & np.isnan(probability)).sum()),
         "inconsistent": int((probability <= INLIER).sum()),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.core.keypoints import Keypoints2D, KeypointSet, Points3D, Source
+from mocap.core.keypoints import Points3D, Source
 from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.skeleton import Motion, Skeleton
@@ -57,7 +57,6 @@ SCALE_SEGMENTS = tuple(
 
 
 def solve_take(
-    detections: Keypoints2D,
     rig: CameraRig,
     reconstructed: PointsResult,
     subject: str = "subject_0",
@@ -65,11 +64,11 @@ def solve_take(
 ) -> SolvedTake:
     """Return the solved take of one performer.
 
-    detections hold one person, the one that was reconstructed. Cost is linear in frames and nearly independent of
+    Cost is linear in frames and nearly independent of
     cameras; memory is bounded by windows. Raises InputError when hips and shoulders are never seen by two cameras.
     """
     progress = progress or NoProgress()
-    points, timeline = reconstructed.points, reconstructed.timeline
+    points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
     names, index = _landmarks_in(points)
     known = points.xyz_m[:, index]
     dof = freedom(names)
@@ -101,7 +100,7 @@ def solve_take(
         contact_names=CONTACT_JOINTS,
         contact=contact,
         rejected=reconstructed.rejected,
-        diagnostics=tuple(_findings(points, names, detections.keypoint_set)),
+        diagnostics=tuple(_findings(reconstructed, names)),
     )
 
 
@@ -253,16 +252,22 @@ def _contacts(pose: Pose, shape: Shape, fps: float) -> np.ndarray:
     return detect_contacts(feet[..., 2], speed, fps)
 
 
-def _findings(points: Points3D, names: tuple[str, ...], keypoint_set: KeypointSet) -> list[Diagnostic]:
-    """Say which landmarks of the set were never measured and so follow from the body alone."""
-    unmeasured = [n for n in keypoint_set.landmarks if n in LANDMARKS and n not in names]
-    if not unmeasured:
-        return []
-    return [
-        Diagnostic(
-            "landmarks-not-measured",
-            Severity.WARNING,
-            f"{', '.join(unmeasured)} were hardly ever seen by two cameras: their places follow from the body alone",
-            {"landmarks": unmeasured, "frames": len(points.xyz_m)},
+def _findings(reconstructed: PointsResult, names: tuple[str, ...]) -> list[Diagnostic]:
+    """Say which landmarks were never measured and so follow from the body alone, and where sides were put back."""
+    points = reconstructed.points
+    findings: list[Diagnostic] = []
+    unmeasured = [n for n in points.keypoint_set.landmarks if n in LANDMARKS and n not in names]
+    if unmeasured:
+        message = (
+            f"{', '.join(unmeasured)} were hardly ever seen by two cameras: their places follow from the body alone"
         )
-    ]
+        data = {"landmarks": unmeasured, "frames": len(points.xyz_m)}
+        findings.append(Diagnostic("landmarks-not-measured", Severity.WARNING, message, data))
+    exchanged = {camera: n for camera, n in reconstructed.exchanged.items() if n}
+    if exchanged:
+        each = ", ".join(f"{camera} {n}" for camera, n in exchanged.items())
+        message = (
+            f"arms, legs or head had left and right exchanged in some frames and were put back: {each} (limb-frames)"
+        )
+        findings.append(Diagnostic("limbs-exchanged", Severity.INFO, message, {"limb_frames": exchanged}))
+    return findings

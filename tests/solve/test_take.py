@@ -38,7 +38,7 @@ def rig() -> CameraRig:
 
 def _solve(detections: Keypoints2D, rig: CameraRig) -> SolvedTake:
     timeline = common_timeline(detections.time_s, FPS)
-    return solve_take(detections, rig, reconstruct_points(detections, rig, timeline))
+    return solve_take(rig, reconstruct_points(detections, rig, timeline))
 
 
 def _without(k: Keypoints2D, frames: slice, keypoints: list[int], cameras: slice = slice(None)) -> Keypoints2D:
@@ -116,7 +116,7 @@ def test_a_landmark_that_is_never_seen_follows_from_the_body(seen: Keypoints2D, 
     toe = seen.keypoint_set.names.index("LBigToe")
     take = _solve(_without(seen, slice(None), [toe]), rig)
     assert (take.keypoints.source[:, toe] == Source.SOLVED).all()
-    assert [d.code for d in take.diagnostics] == ["landmarks-not-measured"]
+    assert "landmarks-not-measured" in [d.code for d in take.diagnostics]
 
 
 def test_one_second_with_one_camera_stays_sane(seen: Keypoints2D, rig: CameraRig, performer: Performer) -> None:

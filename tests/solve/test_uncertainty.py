@@ -63,7 +63,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     faults = Faults(noise_px=3.0, outlier_share=0.05, dropout_share=0.1)
     seen = detect([performer], rig, Fraction(60), 199, np.random.default_rng(24), faults=faults).keypoints
     timeline = common_timeline(seen.time_s, Fraction(60))
-    keypoints = solve_take(seen, rig, reconstruct_points(seen, rig, timeline)).keypoints
+    keypoints = solve_take(rig, reconstruct_points(seen, rig, timeline)).keypoints
     z = np.abs(keypoints.xyz_m - performer.points(timeline.time_s)) / keypoints.sigma_m[..., None]
     assert 0.5 < (z < 1.0).mean() < 0.9
     assert (z < 1.96).mean() > 0.85
