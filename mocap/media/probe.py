@@ -134,6 +134,8 @@ def open_video(file: Path) -> InputContainer:
         raise _not_a_video(file, f"its content reads as {name}")
     if container.streams.video and container.streams.video[0].codec_context is None:
         container.close()
+        if is_cut_mp4(file):
+            raise _no_index(file)
         raise InputError(
             "video-undecodable",
             f"{file}: the pictures are in a format that nothing here can decode.",

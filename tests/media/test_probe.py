@@ -151,3 +151,67 @@ def test_the_file_is_left_as_it_was(video: Path, tmp_path: Path) -> None:
     copy = shutil.copy(video, tmp_path / "copy.mp4")
     probe(video)
     assert Path(copy).read_bytes() == video.read_bytes()
+
+
+def test_frames_that_the_camera_left_out_do_not_lower_the_rate(timed_video: Callable[[Sequence[int]], Path]) -> None:
+    times_ms = [20 * k for k in range(40) if k not in (7, 20, 21)]
+    info = probe(timed_video(times_ms))
+    assert info.fps == 50
+    assert info.is_variable_rate
+    np.testing.assert_allclose(info.time_s, np.array(times_ms) / 1000, atol=1e-4)
+    (found,) = info.diagnostics
+    assert found.code == "video-frames-dropped"
+    assert (found.data["dropped"], found.data["gaps"]) == (3, 2)
+
+
+def test_a_file_that_changes_its_rate_says_where(timed_video: Callable[[Sequence[int]], Path]) -> None:
+    times_ms = [40 * k for k in range(20)] + [800 + 25 * k for k in range(20)]
+    info = probe(timed_video(times_ms))
+    (found,) = info.diagnostics
+    assert found.code == "video-rate-changes"
+    assert [round(p["rate_hz"]) for p in found.data["parts"]] == [25, 40]
+    assert found.data["parts"][1]["start_s"] == pytest.approx(0.8, abs=0.05)
+    np.testing.assert_allclose(info.time_s, np.array(times_ms) / 1000, atol=1e-4)
+
+
+def test_pictures_are_not_read_for_the_times(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mocap.media import timestamps
+
+    def refuse(file: Path) -> None:
+        raise AssertionError(f"every packet of {file} is read")
+
+    monkeypatch.setattr(timestamps, "_from_packets", refuse)
+    assert probe(video).n_frames == 23
+
+
+def test_the_index_and_the_packets_tell_the_same_times(
+    video: Path, turned: Callable[[int], Path], shared: Callable[[str], Path]
+) -> None:
+    from mocap.media.mp4_index import read_movie
+    from mocap.media.probe import open_video
+    from mocap.media.timestamps import _from_index, _from_packets
+
+    demo = sorted(shared("data/pose2sim_demo/SinglePerson/videos").glob("*.mp4"))
+    gopro = sorted(shared("data/gopro/gpmf-parser").glob("*.mp4"))
+    for file in (video, turned(90), demo[0], *gopro):
+        movie = read_movie(file)
+        assert movie is not None
+        with open_video(file) as container:
+            index = _from_index(file, container, container.streams.video[0], movie)
+        assert index is not None
+        assert (index.pts, index.n_broken) == ((packets := _from_packets(file)).pts, packets.n_broken)
+
+
+def test_a_file_in_fragments_is_read_packet_by_packet(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "fragments.mp4"
+    with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "5"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(13):
+            picture = np.full((48, 64, 3), 9 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    info = probe(path)
+    assert (info.n_frames, info.fps) == (13, 25)

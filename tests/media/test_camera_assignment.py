@@ -1,0 +1,105 @@
+"""A name for each camera of a take, and no camera twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.core.errors import InputError
+from mocap.media.camera_assignment import check_serials, name_cameras, serial_numbers
+from mocap.media.encode import write_video
+from mocap.media.gopro_facts import GoProFacts
+from mocap.media.probe import VideoInfo, probe
+
+Make = Callable[..., list[VideoInfo]]
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Make:
+    """Return a function that makes different videos at the given paths, with serial numbers where given."""
+
+    def make(*names: str, serials: tuple[str | None, ...] = ()) -> list[VideoInfo]:
+        found: list[VideoInfo] = []
+        for k, name in enumerate(names):
+            path = tmp_path / name
+            write_video(path, (np.full((48, 64, 3), 40 * k + j, np.uint8) for j in range(2)), Fraction(25), (64, 48))
+            info = probe(path, join_chapters=False)
+            found.append(replace(info, gopro=GoProFacts(serial=serials[k])) if serials else info)
+        return found
+
+    return make
+
+
+def names(recordings: list[VideoInfo]) -> list[str]:
+    return list(name_cameras(recordings))
+
+
+def test_telling_file_names_name_the_cameras(recordings: Make) -> None:
+    assert names(recordings("shoot/left.mp4", "shoot/right.mp4")) == ["left", "right"]
+
+
+def test_folders_name_the_cameras_where_files_are_counted(recordings: Make) -> None:
+    assert names(recordings("left/GX010001.MP4", "right/GX010044.MP4")) == ["left", "right"]
+
+
+def test_folders_of_a_memory_card_do_not_count(recordings: Make) -> None:
+    given = recordings("left/DCIM/100GOPRO/GX010001.MP4", "right/DCIM/100GOPRO/GX010001.MP4")
+    assert names(given) == ["left", "right"]
+
+
+def test_serial_numbers_name_the_cameras_in_one_folder(recordings: Make) -> None:
+    given = recordings("GX010001.MP4", "GX010044.MP4", serials=("C3281324500963", "C3281325934846"))
+    assert names(given) == ["cam_0963", "cam_4846"]
+
+
+def test_serial_numbers_with_equal_ends_are_cut_where_they_differ(recordings: Make) -> None:
+    given = recordings("GX010001.MP4", "GX010044.MP4", serials=("C10963", "C20963"))
+    assert names(given) == ["cam_10963", "cam_20963"]
+
+
+def test_without_anything_better_the_files_name_themselves(recordings: Make) -> None:
+    assert names(recordings("GX010001.MP4", "GX010044.MP4")) == ["GX010001", "GX010044"]
+
+
+def test_a_take_that_nothing_tells_apart_is_refused(recordings: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        name_cameras(recordings("a/DCIM/GX010001.MP4", "A/DCIM/GX010001.MP4"))
+    assert caught.value.code == "cameras-unnamed"
+
+
+def test_one_video_for_two_cameras_is_refused(recordings: Make, tmp_path: Path) -> None:
+    (first,) = recordings("left.mp4")
+    copy = tmp_path / "right.mp4"
+    copy.write_bytes(first.path.read_bytes())
+    with pytest.raises(InputError) as caught:
+        name_cameras([first, probe(copy)])
+    assert caught.value.code == "video-twice"
+
+
+def test_one_camera_cannot_film_a_take_twice(recordings: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        name_cameras(recordings("left.mp4", "right.mp4", serials=("C1", "C1")))
+    assert caught.value.code == "camera-films-twice"
+
+
+def test_swapped_cameras_are_noticed_by_their_serial_numbers(recordings: Make) -> None:
+    cameras = name_cameras(recordings("left.mp4", "right.mp4", serials=("C1", "C2")))
+    known = serial_numbers(cameras)
+    check_serials(cameras, known)
+    with pytest.raises(InputError) as caught:
+        check_serials({"left": cameras["right"], "right": cameras["left"]}, known)
+    assert caught.value.code == "camera-swapped"
+    assert "which was right" in caught.value.message
+
+
+def test_a_new_camera_under_an_old_name_is_noticed(recordings: Make) -> None:
+    (new,) = recordings("left.mp4", serials=("C9",))
+    with pytest.raises(InputError) as caught:
+        check_serials({"left": new}, {"left": "C1"})
+    assert caught.value.code == "camera-swapped"
+    check_serials({"third": new}, {"left": "C1"})
