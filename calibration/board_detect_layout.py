@@ -22,6 +22,8 @@ from calibration.board_detect_image import (
 
 _CLEARLY = 1.5
 """Another board than the one asked for must explain this many times more markers."""
+_LAYOUT_SHARE = 0.92
+"""Share of the markers seen in a picture that must be in place."""
 _MIN_FOUND = 8
 """Markers in place over all samples, from which a board counts as found."""
 _FAMILIES = (
@@ -160,7 +162,8 @@ def n_in_place(board: BoardSpec, ids: np.ndarray, corners_px: np.ndarray) -> int
         return 0
     plane = np.concatenate([places[int(ids[i])] for i in known])
     good = consistent(corners_px[known].reshape(-1, 2), plane, board.square_m)
-    return int(good.reshape(-1, 4).all(-1).sum())
+    # ChArUco's other pattern leaves all but one in each two rows in place (odd columns): 16 of 20 with five.
+    return int(good.reshape(-1, 4).all(-1).sum()) if good.mean() > _LAYOUT_SHARE else 0
 
 
 @cache

@@ -12,7 +12,7 @@ from mocap.core.camera import CameraRig
 WIDTH_PX = 420
 RESIDUAL_SCALE = 20.0
 MAX_ARROWS = 500
-ELLIPSE_SCALE = 20.0
+ELLIPSE_SCALE = 100.0
 """Uncertainties of places are drawn this many times as large (2 sd)."""
 
 
@@ -72,7 +72,10 @@ def plan_figure(rig: CameraRig, center_covariance_m2: np.ndarray, error: MetricE
         u, v = at(center + camera.R_cam_from_world[2] * float(size.max()) * 0.06)
         name = html.escape(camera.name)
         parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{u:.1f}" y2="{v:.1f}" stroke="#248" stroke-width="2"/>')
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#248"/><text x="{x + 8:.1f}" y="{y - 6:.1f}">')
+        is_right = x > 0.7 * float(size[0]) * scale
+        anchor, dx = ("end", -8) if is_right else ("start", 8)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#248"/>')
+        parts.append(f'<text x="{x + dx:.1f}" y="{y - 6:.1f}" text-anchor="{anchor}">')
         parts.append(f"{name} ({center[2]:.2f} m up)</text>")
     parts.append(_ruler(scale, float(size[1]) * scale))
     return "".join([*parts, "</svg>"])
