@@ -35,6 +35,7 @@ VERBS = {
     "explain": "mocap.cli.explain",
     "export": "mocap.cli.export",
     "calibrate": "mocap.cli.calibrate",
+    "sync": "mocap.cli.sync",
     "probe": "mocap.cli.probe",
     "detect": "mocap.cli.detect",
     "models": "mocap.cli.models",

@@ -31,6 +31,15 @@ def point(text: str) -> tuple[float, float]:
     return x, y
 
 
+def point3(text: str) -> tuple[float, float, float]:
+    """Return `X,Y,Z` in metres."""
+    try:
+        x, y, z = (float(v) for v in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected X,Y,Z in metres, e.g. 0.5,-1,1.2, got {text!r}") from error
+    return x, y, z
+
+
 def writable_folder(folder: Path) -> None:
     """Make an output folder and check that files can be put there, before hours of work rely on it.
 

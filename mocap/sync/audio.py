@@ -288,8 +288,10 @@ def _evidence(
         "travel_time_corrected": is_known,
         "lags": [[float(t), float(v)] for t, v in zip(time_b, lag, strict=True)],
     }
-    sigma_s = float(np.hypot(sigma, sigma_travel_s))
-    return Evidence(SOURCE, a, b, centre + offset, centre, rate * 1e6, sigma_s, sigma_rate * 1e6, detail)
+    bias_s = sigma_travel_s / np.sqrt(2)  # one half of the variance comes from either camera
+    return Evidence(
+        SOURCE, a, b, centre + offset, centre, rate * 1e6, max(sigma, PEAK_S), sigma_rate * 1e6, float(bias_s), detail
+    )
 
 
 def _line(time_s: np.ndarray, lag_s: np.ndarray) -> tuple[float, float, float, float, float]:

@@ -23,9 +23,12 @@ class Evidence:
     time_b_s: float
     rate_ppm: float
     sigma_s: float
-    """1 standard deviation of `time_a_s`."""
+    """1 standard deviation of `time_a_s`, without `bias_s`."""
     sigma_rate_ppm: float
     """1 standard deviation of the rate; infinite when the source says nothing of it."""
+    bias_s: float = 0.0
+    """1 standard deviation of an error that the source has in each of the two cameras, the same against all others
+    (sound travels a distance that is not known): more pairs do not make it smaller."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Figures for reports and pictures, JSON-serialisable."""
 

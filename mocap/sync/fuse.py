@@ -76,29 +76,38 @@ def connected(evidence: Sequence[Evidence], camera_names: Sequence[str], referen
 
 
 class _System:
-    """The linear least-squares problem over (offset, drift) of each camera but the reference; drift in 1e-6."""
+    """The linear least-squares problem over (offset, drift) of each camera but the reference, and over the biases of
+    sources per camera; drift in 1e-6.
+    """
 
     def __init__(self, evidence: Sequence[Evidence], names: list[str], reference: str) -> None:
         self.names = names
         self.at = {n: 2 * i for i, n in enumerate(names)}
+        known = {reference, *names}
+        evidence_known = [(n, e) for n, e in enumerate(evidence) if {e.camera_a, e.camera_b} <= known]
+        bias: dict[tuple[str, str], float] = {}
+        for _, e in evidence_known:
+            for camera in (e.camera_a, e.camera_b):
+                if e.bias_s > 0:
+                    bias[e.source, camera] = max(bias.get((e.source, camera), 0.0), e.bias_s)
+        self.bias_at = {key: 2 * len(names) + i for i, key in enumerate(bias)}
+        self.n_unknown = 2 * len(names) + len(bias)
         self.sources: list[str] = []
         self.blocks: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
         self.index: list[int] = []
-        for n, e in enumerate(evidence):
-            if any(c != reference and c not in self.at for c in (e.camera_a, e.camera_b)):
-                continue
+        for n, e in evidence_known:
             rows, value = self._rows(e)
             self.blocks.append(rows)
             self.values.append(value)
             self.sources.append(e.source)
             self.index.append(n)
-        self.prior = np.diag(np.tile([0.0, DRIFT_PRIOR_PPM**-2], len(names)))
+        self.prior = np.diag([*np.tile([0.0, DRIFT_PRIOR_PPM**-2], len(names)), *(b**-2 for b in bias.values())])
         self.solution, self.covariance = self._solve(range(len(self.blocks)))
 
     def _rows(self, e: Evidence) -> tuple[np.ndarray, np.ndarray]:
         """Return whitened rows [2 unknown] and right side [2]: offset_b - offset_a at the evidence's instant, drifts."""
-        rows, value = np.zeros((2, 2 * len(self.names))), np.zeros(2)
+        rows, value = np.zeros((2, self.n_unknown)), np.zeros(2)
         value[0] = (e.time_a_s - e.time_b_s) / e.sigma_s
         weight = 0.0 if not np.isfinite(e.sigma_rate_ppm) else 1.0 / e.sigma_rate_ppm
         value[1] = e.rate_ppm * weight if weight else 0.0
@@ -108,17 +117,20 @@ class _System:
                 rows[0, i] += sign / e.sigma_s
                 rows[0, i + 1] += sign * time_s * 1e-6 / e.sigma_s
                 rows[1, i + 1] += sign * weight
+            if (e.source, camera) in self.bias_at and e.bias_s > 0:
+                rows[0, self.bias_at[e.source, camera]] += sign / e.sigma_s
         return rows, value
 
     def _solve(self, which: Sequence[int] | range) -> tuple[np.ndarray, np.ndarray]:
-        n = 2 * len(self.names)
+        n = self.n_unknown
         normal, right = self.prior.copy(), np.zeros(n)
         for i in which:
             normal += self.blocks[i].T @ self.blocks[i]
             right += self.blocks[i].T @ self.values[i]
         if n == 0:
             return np.zeros(0), np.zeros((0, 0))
-        covariance = np.linalg.pinv(normal, hermitian=True)
+        scale = 1 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
+        covariance = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
         return covariance @ right, covariance
 
     def worst(self) -> tuple[int | None, float]:

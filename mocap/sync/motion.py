@@ -21,6 +21,8 @@ from mocap.sync.without_rig import PairSync, synchronise_pair
 SOURCE = "motion"
 NEIGHBOURS = 3
 AMBIGUOUS = 0.9
+SHARED = 0.65
+"""Error of a pair that either camera brings to all its pairs, as share of the sd; measured on takes of known truth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def _of_clock(found: MotionClocks, names: list[str], first: int, c: int) -> Evid
     )
     detail = {"contrast": float(found.contrast[c]), "noise_px": found.noise_px}
     return Evidence(
-        SOURCE, names[first], names[c], time_a, time_b, clocks.rate[c] * 1e6, sigma_s, sigma_rate * 1e6, detail
+        SOURCE, names[first], names[c], time_a, time_b, clocks.rate[c] * 1e6, sigma_s, sigma_rate * 1e6, detail=detail
     )
 
 
@@ -138,4 +140,4 @@ def _of_pair(found: PairSync, a: str, b: str) -> Evidence:
         "residual_px": fit.residual_px,
         "overlap_s": fit.overlap_s,
     }
-    return Evidence(SOURCE, a, b, time_a, time_b, fit.rate * 1e6, sigma_s, sigma_rate * 1e6, detail)
+    return Evidence(SOURCE, a, b, time_a, time_b, fit.rate * 1e6, sigma_s, sigma_rate * 1e6, detail=detail)

@@ -1,0 +1,171 @@
+"""`mocap sync`: one clock per camera, from sound and motion."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.options import frame_rate, point3, writable_folder
+from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from mocap.core.camera import CameraRig
+    from mocap.core.diagnostics import Diagnostic
+    from mocap.media.audio import Sound
+    from mocap.media.probe import VideoInfo
+    from mocap.sync.synchronise import Sources
+
+SUMMARY = "one clock per camera: offset, drift and how sure, from sound and motion"
+EXAMPLE = """mocap sync cam1.mp4 cam2.mp4 --rig rig.toml --out sync.json
+mocap sync --keypoints pose/ --fps 60 --rig rig.toml --out sync.json"""
+METHODS = ("audio", "motion")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one file per camera; sound alone is fine")
+    parser.add_argument("--keypoints", type=Path, metavar="DIR", help="2D keypoints instead of videos")
+    parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints, e.g. 60000/1001")
+    parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
+    parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras: much surer from motion")
+    parser.add_argument("--methods", default=",".join(METHODS), metavar="LIST", help="default: %(default)s")
+    parser.add_argument("--clap-at", type=point3, metavar="X,Y,Z", help="the claps were here (metres); needs --rig")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON with the clocks")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Gather, compare, fuse, write."""
+    methods = _methods(args)
+    import numpy as np
+
+    from calibration.files import read_rig
+    from mocap.sync.picture import write_picture
+    from mocap.sync.synchronise import synchronise
+    from sessions.jsontext import write_json
+    from sessions.outputs import is_good
+
+    writable_folder(args.out.absolute().parent)
+    rig = None if args.rig is None else read_rig(args.rig)
+    clap = None if args.clap_at is None else np.array(args.clap_at)
+    found: list[Diagnostic] = []
+    if args.keypoints is not None:
+        sources = _from_keypoints(args, rig, found, ui)
+    else:
+        sources = _from_files(args, rig, clap, methods, found, ui)
+    result = synchronise(sources, ui.progress)
+    found += result.diagnostics
+    data = {**result.to_json(), "diagnostics": [d.to_json() for d in found]}
+    write_json(args.out, data)
+    picture = args.out.with_suffix(".svg")
+    write_picture(picture, result)
+    text = f"{_text(data)}\nwritten: {args.out}, {picture}"
+    return Result(data, text, quality_ok=is_good(found))
+
+
+def _methods(args: argparse.Namespace) -> list[str]:
+    methods = list(dict.fromkeys(m.strip() for m in args.methods.split(",") if m.strip()))
+    unknown = [m for m in methods if m not in METHODS]
+    if unknown or not methods:
+        raise UsageError("usage", f"--methods: unknown {', '.join(unknown) or '(none given)'}", f"Use {METHODS}.")
+    if (args.keypoints is None) == (not args.videos):
+        raise UsageError("usage", "expected either VIDEO files or --keypoints DIR", "Run `mocap sync --help`.")
+    if args.keypoints is not None and args.fps is None:
+        raise UsageError("usage", "--keypoints needs --fps", "Give the frame rate, e.g. --fps 60.")
+    if args.clap_at is not None and (args.rig is None or args.keypoints is not None):
+        raise UsageError("usage", "--clap-at needs VIDEO files and --rig", "Give the calibrated cameras with --rig.")
+    return methods
+
+
+def _from_keypoints(args: argparse.Namespace, rig: CameraRig | None, found: list[Diagnostic], ui: Ui) -> Sources:
+    from mocap.pose2d.files import find_sources, read_keypoints
+    from mocap.sync.synchronise import Sources
+
+    if rig is not None:
+        names = rig.names
+    else:
+        names = tuple(re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n for n in find_sources(args.keypoints, 0))
+    files = read_keypoints(args.keypoints, names, args.fps, args.keypoint_set, ui.progress)
+    found += files.diagnostics
+    return Sources(names, views=files.detections, rig=rig, frame_s=float(1 / Fraction(args.fps)))
+
+
+def _from_files(
+    args: argparse.Namespace, rig: CameraRig | None, clap: Any, methods: list[str], found: list[Diagnostic], ui: Ui
+) -> Sources:
+    from mocap.core.camera_names import match_cameras
+    from mocap.core.progress import track
+    from mocap.sync.synchronise import Sources
+
+    stems = [f.stem for f in args.videos]
+    if len(set(stems)) < len(stems):
+        stems = [str(f) for f in args.videos]
+    files = dict(zip(stems, args.videos, strict=True))
+    if rig is not None:
+        matched = match_cameras(rig.names, stems, "files")
+        found += matched.diagnostics
+        files = {camera: files[name] for camera, name in matched.found.items()}
+    infos = {c: _probed(f) for c, f in track(files.items(), ui.progress, "Reading files", len(files))}
+    views = None
+    if "motion" in methods:
+        views = _detected(files, infos, rig, found, ui)
+    sounds: dict[str, Sound | None] | None = None
+    if "audio" in methods:
+        from mocap.media.audio import read_audio
+
+        sounds = {
+            c: read_audio(f, None if (info := infos[c]) is None else info.start_s)
+            for c, f in track(files.items(), ui.progress, "Listening", len(files))
+        }
+    rates = [float(i.fps) for i in infos.values() if i is not None]
+    return Sources(tuple(files), sounds, views, rig, clap, frame_s=1 / max(rates, default=60.0))
+
+
+def _probed(file: Path) -> VideoInfo | None:
+    """Return what a video is, None for a file with sound only."""
+    from mocap.core.errors import InputError
+    from mocap.media.probe import probe
+
+    try:
+        return probe(file)
+    except InputError as error:
+        if error.code == "video-no-picture":
+            return None
+        raise
+
+
+def _detected(
+    files: dict[str, Path], infos: dict[str, VideoInfo | None], rig: CameraRig | None, found: list[Diagnostic], ui: Ui
+) -> dict[str, Any] | None:
+    """Return 2D keypoints of the files that have pictures, in the rig's pixels where there is one."""
+    pictures = {c: i for c, i in infos.items() if i is not None}
+    if len(pictures) < 2:
+        return None
+    from mocap.pose2d.estimator import detect_videos
+    from sessions.footage_stages import estimator
+
+    model = estimator("blazepose")
+    seen = detect_videos({c: files[c] for c in pictures}, model, infos=pictures, progress=ui.progress)
+    for d in seen.values():
+        found += d.diagnostics
+    if rig is None:
+        return dict(seen)
+    from calibration.match import fit_footage
+
+    return {c: fit_footage(rig[c], pictures[c]).map(d) for c, d in seen.items()}
+
+
+def _text(data: dict[str, Any]) -> str:
+    lines = [f"reference: {data['reference']} (offset 0, drift 0)"]
+    for name, m in data["cameras"].items():
+        if name != data["reference"]:
+            share = ", ".join(f"{s} {v:.0%}" for s, v in m["share"].items())
+            lines.append(
+                f"{name}: {m['offset_s']:+.5f} s, {m['drift_ppm']:+.1f} ppm, within {m['sigma_s'] * 1e3:.2f} ms (1 sd)"
+                f" from {share}"
+            )
+    marks = {"info": "note", "warning": "warning", "quality": "QUALITY"}
+    lines += [f"{marks[d['severity']]} [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    return "\n".join(lines)

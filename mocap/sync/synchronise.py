@@ -1,0 +1,168 @@
+"""All sources together: evidence, one clock per camera, and what a person should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+from mocap.core.progress import NoProgress, Progress
+from mocap.core.timeline import TimeMap
+from mocap.media.audio import Sound
+from mocap.sync.audio import audio_evidence
+from mocap.sync.coarse import LagScores
+from mocap.sync.evidence import Evidence
+from mocap.sync.fuse import Fused, connected, fuse
+from mocap.sync.motion import motion_evidence
+from mocap.sync.signals import Detected
+
+DOUBTFUL_FRAMES = 0.5
+FAILED_FRAMES = 2.0
+ADVICE = "Next time clap once at the start and once at the end, seen and heard by all cameras."
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What there is to compare. Every mapping is by camera; cameras may be missing from each."""
+
+    camera_names: tuple[str, ...]
+    sounds: Mapping[str, Sound | None] | None = None
+    """None: sound is not to be used."""
+    views: Mapping[str, Detected] | None = None
+    """2D keypoints; with a rig in its pixels. None: motion is not to be used."""
+    rig: CameraRig | None = None
+    clap_m: np.ndarray | None = None
+    """[3] where the claps were, in the world."""
+    more: Sequence[Evidence] = ()
+    """Evidence of other sources: timecode, GPS time, a person."""
+    frame_s: float = 1 / 60
+    """Duration of a frame, for saying what is doubtful."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyncResult:
+    """One clock per camera, and why."""
+
+    fused: Fused
+    evidence: tuple[Evidence, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    curves: dict[str, LagScores]
+    """Agreement of motion against lag."""
+
+    @property
+    def maps(self) -> dict[str, TimeMap]:
+        """By camera; cameras that nothing ties to the reference are absent."""
+        return self.fused.maps
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `sync.json`."""
+        cameras = {
+            name: {
+                "offset_s": m.offset_s,
+                "drift_ppm": m.drift_ppm,
+                "sigma_s": m.sigma_s,
+                "methods": list(m.methods),
+                "share": self.fused.share.get(name, {}),
+            }
+            for name, m in self.maps.items()
+        }
+        return {
+            "reference": self.fused.reference,
+            "cameras": cameras,
+            "evidence": [_evidence_json(e) for e in self.fused.used],
+            "rejected": [{**_evidence_json(e), "distance_sigma": d} for e, d in self.fused.rejected],
+            "diagnostics": [d.to_json() for d in self.diagnostics],
+        }
+
+
+def synchronise(sources: Sources, progress: Progress | None = None) -> SyncResult:
+    """Return one clock per camera from all the evidence.
+
+    The first camera is the reference, or the first of the largest group where nothing ties it to most of the others.
+
+    Raises: InputError sync-one-camera, sync-no-evidence.
+    """
+    progress = progress or NoProgress()
+    names = sources.camera_names
+    if len(names) < 2:
+        raise InputError(
+            "sync-one-camera",
+            f"There is nothing to synchronise {', '.join(names) or 'no camera'} with.",
+            "Give the files of two cameras or more.",
+        )
+    evidence, found = list(sources.more), list[Diagnostic]()
+    curves: dict[str, LagScores] = {}
+    if sources.sounds is not None:
+        positions = None if sources.rig is None else {c.name: c.center_world_m for c in sources.rig.cameras}
+        heard, notes = audio_evidence(sources.sounds, positions, sources.clap_m)
+        evidence += heard
+        found += notes
+    if sources.views is not None:
+        seen = motion_evidence(sources.views, sources.rig, progress)
+        evidence += seen.evidence
+        found += seen.diagnostics
+        curves = seen.curves
+    if not evidence:
+        raise InputError("sync-no-evidence", _nothing(sources, found), ADVICE)
+    reference = max(names, key=lambda n: (len(connected(evidence, names, n)), -names.index(n)))
+    fused = fuse(evidence, names, reference)
+    found += _findings(fused, names, sources.frame_s)
+    return SyncResult(fused, tuple(evidence), tuple(found), curves)
+
+
+def _nothing(sources: Sources, found: Sequence[Diagnostic]) -> str:
+    tried = [n for n, v in (("sound", sources.sounds), ("motion", sources.views)) if v is not None]
+    why = " ".join(d.message for d in found if d.code != "audio-travel-time")
+    if sources.views is not None:
+        why += " No two cameras see the same motion for a second or more: the clips may not overlap in time."
+    return f"Nothing ties the cameras {', '.join(sources.camera_names)} together (tried: {', '.join(tried)}). {why}"
+
+
+def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagnostic]:
+    """Return what a person should know: evidence left out, cameras that are not tied or doubtful."""
+    found = [
+        Diagnostic(
+            "sync-evidence-rejected",
+            Severity.WARNING,
+            f"{e.label} disagrees with the rest by {d:.1f} standard deviations ({(e.time_a_s - e.time_b_s):.4f} s) and "
+            "was left out.",
+            {"source": e.source, "cameras": [e.camera_a, e.camera_b], "distance_sigma": d},
+        )
+        for e, d in fused.rejected
+    ]
+    untied = [n for n in names if n not in fused.maps]
+    if untied:
+        found.append(
+            Diagnostic(
+                "sync-camera-untied",
+                Severity.QUALITY,
+                f"Nothing ties {', '.join(untied)} to the others: no common sound or motion was found. {ADVICE}",
+                {"cameras": untied},
+            )
+        )
+    for name, m in fused.maps.items():
+        frames = m.sigma_s / frame_s
+        if name != fused.reference and frames > DOUBTFUL_FRAMES:
+            severity = Severity.QUALITY if frames > FAILED_FRAMES else Severity.WARNING
+            message = f"{name}: its clock is known to {m.sigma_s * 1e3:.1f} ms (1 sd), {frames:.1f} frames. {ADVICE}"
+            found.append(Diagnostic("sync-doubtful", severity, message, {"camera": name, "sigma_s": m.sigma_s}))
+    return found
+
+
+def _evidence_json(e: Evidence) -> dict[str, Any]:
+    sigma_rate = float(e.sigma_rate_ppm) if np.isfinite(e.sigma_rate_ppm) else None
+    return {
+        "source": e.source,
+        "cameras": [e.camera_a, e.camera_b],
+        "time_a_s": float(e.time_a_s),
+        "time_b_s": float(e.time_b_s),
+        "rate_ppm": float(e.rate_ppm),
+        "sigma_s": float(np.hypot(e.sigma_s, np.sqrt(2) * e.bias_s)),
+        "sigma_rate_ppm": sigma_rate,
+        **e.detail,
+    }
