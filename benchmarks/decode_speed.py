@@ -40,6 +40,7 @@ def write_clip(path: Path, codec: str, n_frames: int) -> None:
     noise = rng.integers(0, 24, (5, HEIGHT, WIDTH), np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(name, rate=Fraction(60000, 1001), options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for k in range(n_frames):
             luma = scene[:, 8 * k : 8 * k + WIDTH] + noise[k % 5]

@@ -28,8 +28,11 @@ FRAME_STREAMS = ("CORI", "IORI", "SHUT", "ISOE", "ISOG")
 
 _UNIX_2000_S = 946_684_800
 _MIN_FIX = 2
-_GPS_TIME_FLOOR_S = 0.05
-"""No receiver in a camera stamps its messages better than to about a frame or two."""
+SAMPLE_STAMP_S = 0.05
+"""Sigma of GPS9, which stamps each sample: the receiver's own time, 0.1 s apart."""
+
+PAYLOAD_STAMP_S = 1.0
+"""Sigma of GPSU, which stamps a payload: when it was handled. On a HERO11 that writes both it is 1.4 s behind GPS9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,8 @@ class GpsTimes:
     """0 none, 2 in the plane, 3 in space."""
     dop: np.ndarray
     """Dilution of precision: below 5 is good, 99.99 is none."""
+    stamp_sigma_s: float = SAMPLE_STAMP_S
+    """What the stamps may be off all alike, which their spread does not show."""
 
     def start_utc_s(self) -> tuple[float, float] | None:
         """Return UTC of the first frame and its sigma (1 sd, seconds), from samples with a fix; None without any."""
@@ -76,7 +81,7 @@ class GpsTimes:
         start = self.utc_s[good] - self.time_s[good]
         median = float(np.median(start))
         spread = 1.4826 * float(np.median(np.abs(start - median)))
-        return median, max(spread, _GPS_TIME_FLOOR_S)
+        return median, max(spread, self.stamp_sigma_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +205,7 @@ def _gps_times(parts: list[_Piece], zero_us: int | None) -> GpsTimes | None:
     if not rows:
         return None
     table = np.array(rows)
-    return GpsTimes(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
+    return GpsTimes(table[:, 0], table[:, 1], table[:, 2], table[:, 3], PAYLOAD_STAMP_S)
 
 
 def _payload_stamp(part: _Piece) -> tuple[float, float, float, float] | None:

@@ -208,6 +208,7 @@ def test_a_file_in_fragments_is_read_packet_by_packet(tmp_path: Path) -> None:
     path = tmp_path / "fragments.mp4"
     with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as container:
         stream = container.add_stream("libx264", rate=25, options={"g": "5"})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for k in range(13):
             picture = np.full((48, 64, 3), 9 * k, np.uint8)
