@@ -22,7 +22,7 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 MIN_SCORE = 0.3
-MAX_OBSERVATIONS = 9000
+MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
 N_BLOCKS = 10
@@ -34,6 +34,8 @@ MIN_SHIFT_PX = 2.0
 MIN_TURN_DEG = 0.12
 MIN_MOVE_MM = 12.0
 """Movements below all three are within what detectors do to an untouched camera."""
+WINDOWS = (1.0, 0.4)
+"""Shares of the take, up to its end, in which movements are looked for."""
 MIN_GAIN = 0.004
 """Least relative drop of the held-out cost."""
 
@@ -132,26 +134,17 @@ def _checked(
 ) -> CheckResult:
     """Return the result: cameras are let go one after another while that explains more."""
     origin = Poses.of(used)
-    poses = origin
-    moved: dict[int, float] = {}
-    free = np.zeros(len(used), bool)
-    confidence = np.zeros(len(used))
-    for _ in range(max(1, len(used) // 2)):
-        trials = []
-        for c in np.flatnonzero(ready & ~free):
-            trials.append(_trial(int(c), obs, used, poses, free))
-            progress.advance()
-        best = max(trials, key=lambda trial: trial.gain, default=None)
-        if best is None:
+    poses, moved, confidence = origin, dict[int, float](), np.zeros(len(used))
+    # A camera knocked late in the take fits better calibrated than moved on the whole, and worse at the end.
+    for share in WINDOWS:
+        part = obs.select(obs.instant >= (1.0 - share) * obs.n_instants)
+        if part.xy_px.shape[1] < MIN_POINTS:
             break
-        if not moved:
-            for trial in trials:
-                confidence[trial.camera] = _probability(trial.t) * float(trial is best)
-        if best.t < MIN_T or best.gain < MIN_GAIN or not _is_large(best, origin, used):
+        poses, moved, sure = _moved_in(part, used, origin, ready, progress)
+        confidence = np.maximum(confidence, sure)
+        if moved:
             break
-        free[best.camera] = True
-        moved[best.camera] = _probability(best.t)
-        poses = best.fit.poses
+    free = np.isin(np.arange(len(used)), list(moved))
     since = {c: _since(c, obs, used, origin, poses) for c in moved}
     late = {c: k for c, k in since.items() if k > 0}
     if late and len(moved) == 1:
@@ -164,11 +157,36 @@ def _checked(
     return CheckResult(cameras, whole, _diagnostics(cameras, len(used)))
 
 
+def _moved_in(
+    obs: Observations, rig: CameraRig, origin: Poses, ready: np.ndarray, progress: Progress
+) -> tuple[Poses, dict[int, float], np.ndarray]:
+    """Return poses, moved cameras with confidence, and every camera's confidence: let go one after another."""
+    poses, moved = origin, dict[int, float]()
+    free, confidence = np.zeros(len(rig), bool), np.zeros(len(rig))
+    for _ in range(max(1, len(rig) // 2)):
+        trials = []
+        for c in np.flatnonzero(ready & ~free):
+            trials.append(_trial(int(c), obs, rig, poses, free))
+            progress.advance()
+        best = max(trials, key=lambda trial: trial.gain, default=None)
+        if best is None:
+            break
+        if not moved:
+            confidence[best.camera] = _probability(best.t)
+        if best.t < MIN_T or best.gain < MIN_GAIN or not _is_large(best, origin, rig):
+            break
+        free[best.camera] = True
+        moved[best.camera] = _probability(best.t)
+        poses = best.fit.poses
+    return poses, moved, confidence
+
+
 def _trial(camera: int, obs: Observations, rig: CameraRig, poses: Poses, free: np.ndarray) -> _Trial:
     """Return what letting one more camera go explains of parts of the take that it was not fitted to."""
     now_free = free.copy()
     now_free[camera] = True
-    part = obs.instant * 2 * N_BLOCKS // max(1, obs.n_instants)
+    first = int(obs.instant.min())
+    part = (obs.instant - first) * 2 * N_BLOCKS // max(1, int(obs.instant.max()) + 1 - first)
     fitted = part % 2 == 0
     half = adjust(
         obs.select(fitted), rig, poses, free=now_free, free_offsets=False, correlation=CORRELATION, max_iterations=10

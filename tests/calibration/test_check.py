@@ -1,0 +1,106 @@
+"""Has a camera moved: told from one person, with the right camera, size and frame, and no false alarm."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from calibration.check import CheckResult, check_rig
+from mocap.core.camera import CameraRig
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D
+from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.synth.detections import Faults, detect
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+
+
+def take(rig: CameraRig, seed: int = 3, n_frames: int = 151) -> Keypoints2D:
+    """Return what a rig sees of a walking person."""
+    rng = np.random.default_rng(seed)
+    return detect(
+        [Performer.random(rng)], rig, Fraction(30), n_frames, rng, faults=Faults(3.0, 0.05, 0.1, 0.03)
+    ).keypoints
+
+
+def make_rig(n_cameras: int = 5) -> CameraRig:
+    """Return a rig."""
+    return ring_rig(n_cameras, np.random.default_rng(1), size_px=(1920, 1080))
+
+
+def nudged(rig: CameraRig, camera: int) -> CameraRig:
+    """Return the rig with one camera turned by 0.5 degrees and moved by 20 mm."""
+    cameras = list(rig.cameras)
+    old = cameras[camera]
+    R = quat_to_matrix(quat_exp(np.deg2rad(0.5) * np.array([0.6, 0.64, 0.48]))) @ old.R_cam_from_world
+    cameras[camera] = old.with_extrinsics(R, -R @ (old.center_world_m + 0.02 * np.array([0.0, 0.6, 0.8])))
+    return CameraRig(tuple(cameras))
+
+
+@pytest.fixture(scope="module")
+def nudge() -> tuple[CameraRig, CheckResult]:
+    """A rig, and the check of one of which camera 3 was nudged."""
+    rig = make_rig()
+    return rig, check_rig(nudged(rig, 2), take(rig))
+
+
+def test_a_nudged_camera_is_named_with_its_size(nudge: tuple[CameraRig, CheckResult]):
+    _, result = nudge
+    assert result.moved == ("cam3",)
+    found = result.cameras["cam3"]
+    assert found.turned_deg == pytest.approx(0.5, abs=0.12)
+    assert found.moved_mm == pytest.approx(20.0, abs=10.0)
+    assert found.confidence > 0.99
+    assert found.since_frame == 0
+    assert [d.code for d in result.diagnostics] == ["camera-moved"]
+    assert "cam3" in result.diagnostics[0].message
+
+
+def test_the_moved_camera_is_put_where_it_is_now(nudge: tuple[CameraRig, CheckResult]):
+    rig, result = nudge
+    assert np.linalg.norm(result.rig["cam3"].center_world_m - rig["cam3"].center_world_m) < 0.012
+
+
+def test_untouched_cameras_raise_no_alarm():
+    rig = make_rig()
+    result = check_rig(rig, take(rig))
+    assert result.moved == ()
+    assert [d.code for d in result.diagnostics] == ["cameras-unmoved"]
+
+
+def test_a_camera_knocked_during_the_take_is_named_with_the_frame():
+    rig = make_rig()
+    before, after = take(rig), take(nudged(rig, 1))
+    late = np.arange(before.n_frames) >= 90
+    xy = np.where(late[None, :, None, None, None], after.xy_px, before.xy_px)
+    score = np.where(late[None, :, None, None], after.score, before.score)
+    seen = Keypoints2D(before.keypoint_set, before.camera_names, xy, score, before.time_s)
+    result = check_rig(rig, seen)
+    assert result.moved == ("cam2",)
+    assert result.cameras["cam2"].since_frame == pytest.approx(90, abs=12)
+    assert result.cameras["cam2"].turned_deg == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_take_of_other_cameras_is_an_error():
+    rig = make_rig()
+    with pytest.raises(InputError) as caught:
+        check_rig(CameraRig(rig.cameras[:3]), take(rig, n_frames=11))
+    assert caught.value.code == "rig-camera-missing"
+
+
+def test_too_short_a_take_is_an_error():
+    rig = make_rig()
+    with pytest.raises(InputError) as caught:
+        check_rig(rig, take(rig, n_frames=3))
+    assert caught.value.code == "check-too-few"
+
+
+def test_two_people_are_an_error():
+    rig = make_rig()
+    rng = np.random.default_rng(0)
+    two = detect([Performer.random(rng), Performer.random(rng)], rig, Fraction(30), 7, rng).keypoints
+    with pytest.raises(InputError) as caught:
+        check_rig(rig, two)
+    assert caught.value.code == "check-needs-one-person"
