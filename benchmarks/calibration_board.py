@@ -1,4 +1,4 @@
-"""Calibrate synthetic rigs from a board and print the errors against the truth, and how the cost grows.
+"""Calibrate synthetic rigs from a board and print the errors against the truth, and how the cost grows (seconds are of one processor).
 
     python benchmarks/calibration_board.py accuracy [--seeds 3] [--peer]
     python benchmarks/calibration_board.py scaling
@@ -79,9 +79,9 @@ def report(label: str, found: CameraRig, truth: CameraRig, seconds: float) -> No
 
 def timed(views: BoardViews, rig: CameraRig | None) -> tuple[RigResult, float]:
     """Return a calibration and its time; lenses are those of `rig`, or unknown."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     lenses = None if rig is None else {c.name: c.intrinsics for c in rig.cameras}
-    return calibrate_rig(views, lenses), time.perf_counter() - begin
+    return calibrate_rig(views, lenses), time.process_time() - begin
 
 
 def accuracy(n_seeds: int, with_peer: bool) -> None:
@@ -103,9 +103,9 @@ def peer(views: BoardViews, rig: CameraRig, is_given: bool, label: str) -> None:
         return
     from calibration_peer import aniposelib_rig
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = aniposelib_rig(views, rig if is_given else None)
-    report(label, found, rig, time.perf_counter() - begin)
+    report(label, found, rig, time.process_time() - begin)
 
 
 def scaling() -> None:

@@ -21,7 +21,7 @@ MIN_LENS_CORNERS = 6
 N_FIRST_VIEWS = 20
 N_CHOICE_VIEWS = 40
 """Views on which the model is chosen."""
-N_SEEDS = 4
+N_SEEDS = 2
 MIN_BEND = 0.9
 """Ratio of distorted and undistorted distance from the axis below which a fisheye is tried."""
 MAX_BROWN_SIGMA_PX = 1.5
