@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.folder import open_session
 
     settings = parse_settings(args.set)
+    _check(settings, args.from_stage)
     session = open_session(args.dir)
     names = args.takes or session.take_names()
     if not names:
@@ -52,17 +54,34 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     return Result({"takes": reports}, "\n\n".join(texts), quality_ok=is_ok)
 
 
+def _check(settings: Mapping[str, Any], from_stage: str | None) -> None:
+    """Refuse what no run could use before a setting is kept. Raises InputError `model-unknown`, `unknown-stage`."""
+    from mocap.core.errors import InputError
+    from sessions.footage_stages import model_identity
+    from sessions.stages import FROM_FOOTAGE
+
+    names = [s.name for s in FROM_FOOTAGE]
+    if from_stage is not None and from_stage not in names:
+        raise InputError("unknown-stage", f"There is no stage {from_stage!r}.", f"Choose one of: {', '.join(names)}.")
+    if "model" in settings:
+        model_identity(settings)
+
+
 def _run_take(
     session: Session, take: Take, settings: dict[str, Any], from_stage: str | None, ui: Ui
 ) -> tuple[dict[str, Any], str]:
     from sessions.folder import write_take
+    from sessions.lock import take_lock
     from sessions.outputs import summary_text, write_take_report
     from sessions.process import process_take
     from sessions.timing import Laps
 
     if settings:
-        take = replace(take, config={**take.config, **settings})
-        write_take(take)
+        # Read again under the lock: another process may have changed the take since it was opened.
+        with take_lock(take.folder):
+            take = session.take(take.name)
+            take = replace(take, config={**take.config, **settings})
+            write_take(take)
     laps = Laps()
     done = process_take(session, take, ui.progress, recompute_from=from_stage)
     laps.laps(done.run.wall_s)
