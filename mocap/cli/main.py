@@ -73,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         status, text, stream = _report_error(error, json_mode)
     except KeyboardInterrupt:
         status, text, stream = _report_error(Cancelled(), json_mode)
-    except (OSError, MemoryError) as error:
-        status, text, stream = _report_error(_from_system_error(error) or _bug(error), json_mode)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes a short message and a log
-        status, text, stream = _report_error(_bug(error), json_mode)
+        # An import of native code that is interrupted fails with errors of its own.
+        found = Cancelled() if ui.cancellation.requested else _from_system_error(error) or _bug(error)
+        status, text, stream = _report_error(found, json_mode)
     finally:
         ui.close()
     _print(text, stream)
@@ -237,11 +237,11 @@ _SYSTEM_ERRORS = {
 }
 
 
-def _from_system_error(error: OSError | MemoryError) -> MocapError | None:
+def _from_system_error(error: Exception) -> MocapError | None:
     """Return what the user can do about a failure of the operating system, or None when it is a bug of ours."""
     if isinstance(error, MemoryError):
         return SetupError("out-of-memory", f"Not enough memory: {error}", "Close other programs or use shorter takes.")
-    if error.errno not in _SYSTEM_ERRORS:
+    if not isinstance(error, OSError) or error.errno not in _SYSTEM_ERRORS:
         return None
     code, advice = _SYSTEM_ERRORS[error.errno]
     where = f" ({error.filename})" if error.filename else ""

@@ -197,6 +197,26 @@ def test_ctrl_c_stops_with_130_and_a_message(verb_folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
+@pytest.mark.parametrize("module", ["mocap.cli.main", "argparse", "mocap.cli.doctor", "mocap.media.cache"])
+def test_ctrl_c_while_modules_are_loaded_stops_with_130(module: str) -> None:
+    code = f"""
+        import signal, sys
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == {module!r}:
+                    signal.raise_signal(signal.SIGINT)
+        sys.meta_path.insert(0, Interrupting())
+        from mocap.cli.entry import main
+        sys.argv = ["mocap", "doctor"]
+        sys.exit(main())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("Cancelled") or "\nCancelled" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals: not on Windows")
 def test_a_second_ctrl_c_ends_native_code_at_once(verb_folder: Path) -> None:
     process = started(verb_folder, "native")
     began = time.monotonic()
