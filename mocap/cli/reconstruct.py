@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keypoints", required=True, type=Path, metavar="DIR", help="one folder or file per camera")
     parser.add_argument("--fps", required=True, type=frame_rate, metavar="F", help="frame rate, e.g. 60 or 60000/1001")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="folder for the results")
-    parser.add_argument("--to", default="trc,bvh", metavar="FORMATS", help="files to write (default: trc,bvh)")
+    parser.add_argument(
+        "--to", default="trc,bvh", metavar="FORMATS", help="files beside trc and npz (default: trc,bvh)"
+    )
     parser.add_argument("--subjects", default="1", metavar="1", help="how many people to reconstruct: 1")
     parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks: JSON, or CSV camera,offset_s,drift_ppm")
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
     laps.laps(done.run.wall_s)
     processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
-    wanted = list(dict.fromkeys([*formats, "points_trc", "npz"]))
+    wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
     written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
     laps.lap("export")
     data = report_data(processed, laps.seconds)

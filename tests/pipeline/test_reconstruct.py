@@ -128,7 +128,7 @@ def test_formats_and_units_are_as_asked(take: Take, mocap: Mocap, tmp_path: Path
     status, data = mocap(*take.arguments(tmp_path, "--to", "glb,c3d,csv"))
     assert status == 0
     asked = {"subject_0.glb", "subject_0.c3d", "subject_0.csv"}
-    assert set(data["files"]) == asked | {"subject_0.npz", "subject_0_points.trc", "report.json"}
+    assert set(data["files"]) == asked | {"subject_0.trc", "subject_0.npz", "subject_0_points.trc", "report.json"}
 
 
 @pytest.mark.parametrize(
