@@ -1,11 +1,11 @@
-"""Calibrate synthetic rigs from a board and print the errors against the truth, and how the cost grows (seconds are of one processor).
+"""Calibrate synthetic rigs from a board and print the errors against the truth, and how the cost grows.
 
     python benchmarks/calibration_board.py accuracy [--seeds 3] [--peer]
     python benchmarks/calibration_board.py scaling
     python benchmarks/calibration_board.py coverage [--runs 50]
 
 4 and 8 cameras on a 5 m ring, a 7x5 ChArUco board of 100 mm squares, 240 frames, 0.35 px noise, 2 % outliers. Lower is
-better; tolerance 20 % of each figure. `--peer` runs aniposelib on the same corners where it is installed.
+better; tolerance 20 % of each figure; seconds are of one processor. `--peer` runs aniposelib on the same corners where it is installed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 from calibration.board import parse_board
 from calibration.board_views import BoardViews
 from calibration.rig import RigResult, calibrate_rig
-from mocap.core.camera import CameraRig
-from mocap.kernels.rotations import matrix_to_quat, quat_log
+from mocap.core.camera import Camera, CameraRig, Intrinsics
+from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
 from mocap.synth.board import shoot_board
 from mocap.synth.rig import ring_rig
 
@@ -101,11 +101,45 @@ def peer(views: BoardViews, rig: CameraRig, is_given: bool, label: str) -> None:
     if importlib.util.find_spec("aniposelib") is None:
         print(f"{label}: skipped, aniposelib is not installed")
         return
-    from calibration_peer import aniposelib_rig
-
     begin = time.process_time()
     found = aniposelib_rig(views, rig if is_given else None)
     report(label, found, rig, time.process_time() - begin)
+
+
+def aniposelib_rig(views: BoardViews, rig: CameraRig | None) -> CameraRig:
+    """Return aniposelib's calibration of the same corners; lenses those of `rig`, or unknown."""
+    from aniposelib.boards import CharucoBoard  # pyright: ignore[reportMissingImports]: an extra
+    from aniposelib.cameras import CameraGroup  # pyright: ignore[reportMissingImports]
+
+    group = CameraGroup.from_names(list(views.camera_names))
+    for c, camera in enumerate(group.cameras):
+        camera.set_size(views.size_px[c])
+        if rig is not None:
+            camera.set_camera_matrix(rig[c].intrinsics.matrix)
+            camera.set_distortions(rig[c].intrinsics.distortion)
+    spec = views.board
+    board = CharucoBoard(spec.columns, spec.rows, square_length=spec.square_m, marker_length=spec.marker_m)
+    rows = [
+        [
+            {
+                "framenum": (0, f),
+                "corners": xy[seen].reshape(-1, 1, 2),
+                "ids": np.flatnonzero(seen).reshape(-1, 1),
+                "filled": xy.reshape(-1, 1, 2),
+            }
+            for f, xy in enumerate(views.xy_px[c])
+            if (seen := np.isfinite(xy).all(-1)).sum() >= 6
+        ]
+        for c in range(len(views.camera_names))
+    ]
+    group.calibrate_rows(rows, board, init_intrinsics=rig is None, init_extrinsics=True, verbose=False)
+    found = []
+    for c, camera in enumerate(group.cameras):
+        k = camera.get_camera_matrix()
+        lens = Intrinsics(views.size_px[c], np.diag(k)[:2], k[:2, 2], np.resize(camera.get_distortions(), 5))
+        R = quat_to_matrix(quat_exp(np.ravel(camera.get_rotation())))
+        found.append(Camera(views.camera_names[c], lens, R, np.ravel(camera.get_translation())))
+    return CameraRig(tuple(found))
 
 
 def scaling() -> None:

@@ -128,7 +128,7 @@ def _rays(obs: Observations, rig: CameraRig) -> np.ndarray:
 def _started(obs: Observations, rig: CameraRig, progress: Progress) -> Poses:
     """Return first poses: the best pair, then cameras one by one by resection; scale provisional."""
     rays = _rays(obs, rig)
-    seen = np.isfinite(rays).all(-1)
+    seen = np.asarray(np.isfinite(rays).all(-1))
     n = len(rig)
     R, t = np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))
     first, second, R_second, t_second = _best_pair(rays, seen, rig)
