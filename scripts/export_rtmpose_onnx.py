@@ -23,7 +23,7 @@ WORKER = Path(__file__).resolve().parents[1] / "mocap" / "pose2d" / "mmpose_work
 
 def main() -> int:
     """Export what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("config", help="file, or name of a configuration that MMPose brings along")
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--checkpoint", help="trained weights; random ones without it")
@@ -66,8 +66,18 @@ def randomise(model: Any, torch: Any) -> None:
             for module in model.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = 0.5
-            model._forward(torch.nn.functional.interpolate(torch.randn(4, 3, 16, 12), codec[::-1], mode="bicubic"))
-    model.eval()
+            model._forward(noise_pictures(torch, codec))
+        model.eval()
+        # Trained models answer with peaks of about 1.
+        for layer, bins in zip(
+            (model.head.cls_x, model.head.cls_y), model._forward(noise_pictures(torch, codec)), strict=True
+        ):
+            layer.weight /= bins.amax(-1).mean()
+
+
+def noise_pictures(torch: Any, size: tuple[int, int]) -> Any:
+    """Return four normalised pictures of smooth noise, [4 3 height width]."""
+    return torch.nn.functional.interpolate(torch.randn(4, 3, 16, 12), size[::-1], mode="bicubic")
 
 
 def export(model: Any, torch: Any, file: Path) -> None:

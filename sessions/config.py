@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,13 +31,13 @@ def parse_point(text: str) -> tuple[float, float] | None:
     if not text.strip():
         return None
     parts = [float(v) for v in text.split(",")]
-    if len(parts) != 2:
+    if len(parts) != 2 or not all(math.isfinite(v) for v in parts):
         raise ValueError("expected X,Y in metres")
     return parts[0], parts[1]
 
 
 OPTIONS: dict[str, Option] = {
-    "model": Option("blazepose", str, "2D keypoint model"),
+    "model": Option("auto", str, "2D keypoint model; auto: RTMPose when its weights are here, else BlazePose"),
     "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer"),
     "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer"),
     "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there"),

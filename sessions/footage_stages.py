@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,36 @@ from calibration.match import PixelFit, fit_footage
 from mocap.analysis.reprojection import project_world
 from mocap.analysis.sampling import sample_at
 from mocap.core.camera import Camera
-from mocap.core.errors import InputError
 from mocap.core.progress import NoProgress, Progress
 from mocap.media.probe import VideoInfo, probe
-from mocap.pose2d.blazepose import BlazePose
-from mocap.pose2d.cards import load_card
 from mocap.pose2d.crops import Crops, crops_from_keypoints
 from mocap.pose2d.detections import CameraDetections
-from mocap.pose2d.estimator import ModelIdentity, PoseEstimator, detect_video
+from mocap.pose2d.estimator import PoseEstimator, detect_video
+from mocap.pose2d.models import identity_text, make_estimator, resolve
 from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
 
-MODELS = {"blazepose": BlazePose}
-"""Models by name; a model is made once and used for all cameras."""
 _MAKING = threading.Lock()
 
 
 def estimator(name: str) -> PoseEstimator:
-    """Return a model by name. Raises InputError `model-unknown`, and SetupError where its weights cannot be had."""
-    if name not in MODELS:
-        raise InputError("model-unknown", f"There is no model {name!r}.", f"Choose one of: {', '.join(MODELS)}.")
+    """Return a model by name (see `mocap.pose2d.models`), made once and used for all cameras.
+
+    Raises InputError `model-unknown`, and SetupError where its weights cannot be had.
+    """
     with _MAKING:
-        return _made(name)
+        return _made(resolve(name))
 
 
 @cache
 def _made(name: str) -> PoseEstimator:
-    return MODELS[name](NoProgress())
+    return make_estimator(name, NoProgress())
 
 
 def model_identity(config: Config) -> str:
     """Return what makes a model's detections reproducible, without needing its weights."""
-    name = str(config["model"])
-    if name not in MODELS:
-        raise InputError("model-unknown", f"There is no model {name!r}.", f"Choose one of: {', '.join(MODELS)}.")
-    return f"{load_card(name)} litert {metadata.version('ai-edge-litert')} method {ModelIdentity.method}"
+    return identity_text(str(config["model"]))
 
 
 def probe_video(inputs: Inputs, _config: Config, _progress: Progress) -> VideoInfo:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
     writable_folder(args.out)
     footage = demo_footage(ui.progress)
-    model = estimator("blazepose")
+    model = estimator("auto")
     if model.is_fallback:
         ui.note(model.notice)
     session, take = _session(args.out / "session", footage)

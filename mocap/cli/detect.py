@@ -12,14 +12,24 @@ from mocap.cli.options import writable_folder
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "find people's 2D keypoints in videos"
-EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model blazepose --out keypoints"
-MODELS = ("blazepose",)
+EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model rtmpose --out keypoints"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="one video per camera, named after it")
-    parser.add_argument("--model", choices=MODELS, default="blazepose", help="2D keypoint model (default: %(default)s)")
+    parser.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME",
+        help="a model of `mocap models list`, or mmpose:CONFIG,CHECKPOINT (default: rtmpose when its weights are here, "
+        "else blazepose)",
+    )
+    parser.add_argument("--detector", metavar="NAME", help="person detector (default: the best that is here)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, directml or coreml (default: %(default)s)"
+    )
+    parser.add_argument("--flip-test", action="store_true", help="look at mirrored pictures too: better, half as fast")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for <camera>_json/, one JSON file per frame"
     )
@@ -29,15 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect and write OpenPose-style JSON, one folder per camera."""
     from mocap.media.probe import probe
-    from mocap.pose2d.blazepose import BlazePose
     from mocap.pose2d.estimator import detect_videos
+    from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
 
     videos = _by_camera(args.videos)
     infos = {camera: probe(path) for camera, path in videos.items()}
     check_targets(args.out, videos, args.overwrite)
     writable_folder(args.out)
-    model = BlazePose(ui.progress)
+    model = make_estimator(
+        args.model, ui.progress, device=args.device, detector=args.detector, flip_test=args.flip_test
+    )
     start_s = time.perf_counter()
     found = detect_videos(videos, model, infos=infos, progress=ui.progress)
     seconds = time.perf_counter() - start_s

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mocap.pose2d.onnx_model import OnnxModel
+from mocap.pose2d.onnx_model import OnnxModel, expected_outputs
 
 PERSON = 0
 """Label of people in COCO and in HumanArt."""
@@ -28,7 +28,7 @@ class PersonDetector:
         self._side = tuple(card["input_size_px"])
         self._mean = np.array(card["mean_bgr"], np.float32)[:, None, None]
         self._factor = (1 / np.array(card["std_bgr"], np.float64)).astype(np.float32)[:, None, None]
-        self._model = OnnxModel(file, {name: tuple(size) for name, size in card["outputs"].items()}, device, threads)
+        self._model = OnnxModel(file, expected_outputs(card), device, threads)
 
     def __call__(self, picture: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes [person x0 y0 x1 y1] in pixels and scores [person], best first, in an RGB picture."""
@@ -41,7 +41,7 @@ class PersonDetector:
 
 
 def letterbox(picture: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture made to fit [width height], kept in proportion, grey to the right and below; and its scale [x y].
+    """Return a picture made to fit [width height] in proportion, grey to the right and below, and its scale [x y].
 
     The size is rounded to whole pixels, so both axes have a scale of their own, as in MMDetection.
     """

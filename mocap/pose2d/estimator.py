@@ -185,6 +185,15 @@ def _detect(
             ticks.put(1)
 
     xy_px, score = estimator.estimate(pictures(), info, crops)
+    if xy_px.shape[1] == 0:
+        found.append(
+            Diagnostic(
+                "nobody-found",
+                Severity.WARNING,
+                f"{info.path.name}: nobody was found in any of {info.n_frames} frames.",
+                {"frames": info.n_frames},
+            )
+        )
     n_swapped = 0
     for p in range(xy_px.shape[1]):
         expected = None if expected_px is None else expected_px[:, p]

@@ -137,7 +137,7 @@ def _base_python() -> list[str]:
         return [launcher, f"-{PYTHON[0]}.{PYTHON[1]}"]
     raise SetupError(
         "mmpose-python-missing",
-        f"MMPose needs Python {PYTHON[0]}.{PYTHON[1]}; this is {sys.version.split()[0]} and there is no {name} beside it.",
+        f"MMPose needs Python {PYTHON[0]}.{PYTHON[1]}; this is {sys.version.split()[0]}, and there is no {name}.",
         f"Install Python {PYTHON[0]}.{PYTHON[1]} and run `mocap models setup-mmpose` again.",
     )
 

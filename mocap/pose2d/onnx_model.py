@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mocap.core.errors import InputError, SetupError
+from mocap.core.keypoints import load_keypoint_set
 
 DEVICES: dict[str, tuple[str, str]] = {
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
@@ -38,6 +39,15 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
+def expected_outputs(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the outputs that a card's model must have, in order, each with its size without the batch axis."""
+    if card["decoding"] != "simcc":
+        return {name: tuple(size) for name, size in card["outputs"].items()}
+    n_points = len(load_keypoint_set(card["keypoint_set"]))
+    bins = [round(n * card["simcc_split_ratio"]) for n in card["input_size_px"]]
+    return {name: (n_points, n) for name, n in zip(card["outputs"], bins, strict=True)}
+
+
 def _no_gpu(device: str, why: str) -> SetupError:
     return SetupError(
         "gpu-absent",
@@ -49,7 +59,9 @@ def _no_gpu(device: str, why: str) -> SetupError:
 class OnnxModel:
     """A loaded model. Calling it is safe from several threads at once."""
 
-    def __init__(self, file: Path, expected: Mapping[str, Sequence[int]], device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self, file: Path, expected: Mapping[str, Sequence[int]], device: str = "cpu", threads: int = 1
+    ) -> None:
         """Load a model.
 
         Args:
@@ -72,7 +84,7 @@ class OnnxModel:
         providers = ["CPUExecutionProvider"] if device == "cpu" else [DEVICES[device][0], "CPUExecutionProvider"]
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
+        except Exception as error:  # onnxruntime's errors have no common class
             raise SetupError(
                 "model-unreadable",
                 f"{file}: onnxruntime cannot load this model: {str(error).splitlines()[0][:300]}",

@@ -1,0 +1,185 @@
+"""Top-down estimation of a video: a person detector every few frames, tracked boxes between, keypoints in every frame.
+
+Between two detections a person's box is interpolated, so no crop depends on the keypoints of the frame before: crops
+of many frames, people and cameras can be in the works at once, and one bad frame spoils no other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from mocap.media.decode import Frame
+from mocap.media.probe import VideoInfo
+from mocap.pose2d.crops import BODY_MARGIN, Crops
+from mocap.pose2d.topdown_crop import PADDING, Window, shaped, window_from_box
+from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting
+
+KEY_INTERVAL_S = 1 / 6
+"""The detector runs this often."""
+MAX_BUFFER_BYTES = 160 * 2**20
+"""Pictures kept between two detections, per video."""
+MAX_IN_WORKS = 48
+"""Crops of one video that wait for their keypoints."""
+LOST_SCORE = 0.3
+"""Someone whom the detector lost is followed by the keypoints while their mean score is above this."""
+BOX_FROM_POINTS = 1.2
+"""A detector's box in units of the extent of the keypoints in it."""
+
+Answer = tuple[np.ndarray, np.ndarray]
+"""xy_px [keypoint 2] in the picture and score [keypoint]."""
+People = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+"""A detector: RGB picture and lowest score in; boxes [person x0 y0 x1 y1] and scores [person] out."""
+Submit = Callable[[np.ndarray, Window], "Future[Answer]"]
+"""Begins finding one person's keypoints in an RGB picture."""
+
+
+def in_crops(
+    pictures: Iterable[Frame], crops: Crops, n_points: int, input_size: tuple[int, int], submit: Submit
+) -> Answer:
+    """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of people looked for in given crops."""
+    out = _Results(crops.n_frames, crops.n_persons, n_points)
+    is_there = crops.is_there
+    for f, _, picture in pictures:
+        for p in np.flatnonzero(is_there[f]):
+            # A square crop is a circle around the body; upright, the body fills the circle's height.
+            side = np.float32(PADDING / BODY_MARGIN * crops.size_px[f, p])
+            aspect = min(1.0, input_size[0] / input_size[1])
+            size = np.array([aspect * side, side], np.float32)
+            window = shaped(crops.center_px[f, p], size, input_size, float(crops.angle_rad[f, p]))
+            out.add(f, int(p), submit(picture, window))
+    return out.finished()
+
+
+def following(
+    pictures: Iterable[Frame],
+    info: VideoInfo,
+    n_points: int,
+    input_size: tuple[int, int],
+    people: People,
+    submit: Submit,
+) -> Answer:
+    """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of everyone found in a video."""
+    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points), PersonTracks(), people, submit, input_size)
+    by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
+    step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
+    buffer: list[Frame] = []
+    here: list[Sighting | None] = []
+    for frame in pictures:
+        if not buffer:
+            here = work.look(frame.rgb)
+        elif len(buffer) == step:
+            here = work.between(buffer, here, work.look(frame.rgb))
+            buffer = []
+        buffer.append(frame)
+    if buffer:
+        work.between(buffer, here, work.look(buffer[-1].rgb), is_last=True)
+    xy_px, score = work.out.finished()
+    present = np.isfinite(xy_px).any((-1, -2)).sum(0)
+    keep = [int(p) for p in np.argsort(-present, kind="stable") if present[p] >= min(3, info.n_frames)]
+    return xy_px[:, keep], score[:, keep]
+
+
+def sighting_from_box(box: np.ndarray, score: float) -> Sighting:
+    """Return a box as a sighting: its centre, and its upper right corner as the point on the circle."""
+    box = np.asarray(box, np.float64)
+    return Sighting((box[:2] + box[2:]) / 2, np.array([box[2], box[1]]), score)
+
+
+def box_from_sighting(place: Sighting) -> np.ndarray:
+    """Return the box [x0 y0 x1 y1] that `sighting_from_box` was given."""
+    half = np.abs(place.top_px - place.hip_px)
+    return np.concatenate([place.hip_px - half, place.hip_px + half])
+
+
+class _Results:
+    """Where keypoints go once they are there."""
+
+    def __init__(self, n_frames: int, n_persons: int, n_points: int) -> None:
+        self._xy_px = np.full((n_frames, n_persons, n_points, 2), np.nan, np.float32)
+        self._score = np.zeros((n_frames, n_persons, n_points), np.float32)
+        self._in_works: deque[tuple[int, int, Future[Answer]]] = deque()
+
+    def add(self, f: int, p: int, answer: Future[Answer]) -> None:
+        """Expect an answer; waits while too many are in the works."""
+        self._in_works.append((f, p, answer))
+        while len(self._in_works) > MAX_IN_WORKS:
+            self._store()
+
+    def finished(self) -> Answer:
+        """Return everything once the last answer is there."""
+        while self._in_works:
+            self._store()
+        return self._xy_px, self._score
+
+    def _store(self) -> None:
+        f, p, answer = self._in_works.popleft()
+        xy, score = answer.result()
+        is_there = np.isfinite(xy).all(-1) & (score > 0)
+        self._xy_px[f, p] = np.where(is_there[:, None], xy, np.nan)
+        # Some models' scores exceed 1 a little: the height of a peak, not a probability.
+        self._score[f, p] = np.where(is_there, np.clip(score, 0.0, 1.0), 0.0)
+
+
+@dataclass
+class _Following:
+    out: _Results
+    tracks: PersonTracks
+    people: People
+    submit: Submit
+    input_size: tuple[int, int]
+
+    def look(self, picture: np.ndarray) -> list[Sighting | None]:
+        """Return where each track's person is, as the detector sees it."""
+        boxes, scores = self.people(picture, KEEP_SCORE)
+        return self.tracks.update([sighting_from_box(b, float(s)) for b, s in zip(boxes, scores, strict=True)])
+
+    def between(
+        self, buffer: list[Frame], here: list[Sighting | None], there: list[Sighting | None], is_last: bool = False
+    ) -> list[Sighting | None]:
+        """Begin finding keypoints in the buffered frames; return where each person is at the end.
+
+        `there` belongs to the frame after them, or to their last one. Someone seen at both ends is looked for in
+        between; someone seen only first is followed by the keypoints until these fade.
+        """
+        after = list(there)
+        n_steps = max(1, len(buffer) - 1 if is_last else len(buffer))
+        for p, start in enumerate(here):
+            if start is None:
+                continue
+            end = there[p]
+            if end is None:
+                after[p] = self._by_keypoints(buffer, p, start)
+                continue
+            for i, (f, _, picture) in enumerate(buffer):
+                box = box_from_sighting(start.towards(end, i / n_steps))
+                self.out.add(f, p, self.submit(picture, window_from_box(box, self.input_size)))
+        return after
+
+    def _by_keypoints(self, buffer: list[Frame], p: int, start: Sighting) -> Sighting | None:
+        place: Sighting | None = start
+        for f, _, picture in buffer:
+            answer = self.submit(picture, window_from_box(box_from_sighting(place), self.input_size))
+            xy, score = answer.result()
+            place = _place(xy, score)
+            if place is None:
+                break
+            self.out.add(f, p, answer)
+        self.tracks.is_alive[p] = place is not None
+        if place is not None:
+            self.tracks.last[p] = place
+        return place
+
+
+def _place(xy: np.ndarray, score: np.ndarray) -> Sighting | None:
+    """Return where someone is by the keypoints, or None where nobody is."""
+    sure = (score > LOST_SCORE) & np.isfinite(xy).all(-1)
+    if sure.sum() < 4 or float(np.mean(score)) < LOST_SCORE:
+        return None
+    low, high = xy[sure].min(0), xy[sure].max(0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2 * BOX_FROM_POINTS, 2.0)
+    return sighting_from_box(np.concatenate([middle - half, middle + half]), KEEP_SCORE)
