@@ -5,7 +5,8 @@
     python benchmarks/calibration_board.py coverage [--runs 50]
 
 4 and 8 cameras on a 5 m ring, a 7x5 ChArUco board of 100 mm squares, 240 frames, 0.35 px noise, 2 % outliers. Lower is
-better; tolerance 20 % of each figure; seconds are of one processor. `--peer` runs aniposelib on the same corners where it is installed.
+better; tolerance 20 % of each figure; seconds are of one processor. `--peer` runs aniposelib on the
+same corners where it is installed.
 """
 
 from __future__ import annotations
