@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -24,20 +25,24 @@ def frame_rate(text: str) -> Fraction:
 
 def point(text: str) -> tuple[float, float]:
     """Return `X,Y` in metres."""
-    try:
-        x, y = (float(v) for v in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected X,Y in metres, e.g. 0.5,-1, got {text!r}") from error
+    x, y = _coordinates(text, 2, "X,Y in metres, e.g. 0.5,-1")
     return x, y
 
 
 def point3(text: str) -> tuple[float, float, float]:
     """Return `X,Y,Z` in metres."""
-    try:
-        x, y, z = (float(v) for v in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected X,Y,Z in metres, e.g. 0.5,-1,1.2, got {text!r}") from error
+    x, y, z = _coordinates(text, 3, "X,Y,Z in metres, e.g. 0.5,-1,1.2")
     return x, y, z
+
+
+def _coordinates(text: str, n: int, expected: str) -> list[float]:
+    try:
+        values = [float(v) for v in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != n or not all(math.isfinite(v) for v in values):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return values
 
 
 def writable_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ Tracklets per view -> people (groups of tracklets that the views agree on) -> th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,8 @@ MIN_BODY = 6
 STILL_M = 0.06
 """Movement of the joints, 1 sd, below which a person might as well be a poster."""
 LOW_SHARE = 0.05
+HERE_M = 1.5
+"""Nearest that somebody has to come to the point that the user gave."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ def choose_performer(
 
     Among the people whom two or more views agree on, the one with most views and frames, motion and nearness to the
     middle of the viewing volume is taken; `subject_at_m` takes the one nearest to that point of the floor (world x, y)
-    instead. Detections that disagree with the other views are left out. Up to about 30 px of calibration error at a
-    person height of 400 px is tolerated.
+    instead; somebody has to come within 1.5 m of it. Detections that disagree with the other views are left out. Up
+    to about 30 px of calibration error at a person height of 400 px is tolerated.
 
-    Raises InputError `no-person-detected`, `performer-not-found` and `rig-camera-missing`.
+    Raises InputError `no-person-detected`, `performer-not-found`, `no-one-there` and `rig-camera-missing`.
     """
     rig = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
@@ -98,6 +101,8 @@ def choose_performer(
         progress.advance()
         candidates = [_candidate(g, rig, subject_at_m) for g in groups]
         order = np.argsort([-c.score for c in candidates], kind="stable")
+        if subject_at_m is not None:
+            _check_there(groups, candidates, subject_at_m)
         before = np.stack([members(tracklets, groups[int(i)].tracklets) for i in order])
         index = before
         if _is_contested(tracklets, before[0]):
@@ -122,6 +127,25 @@ def _not_found(detections: Keypoints2D) -> InputError:
         "performer-not-found",
         f"People were detected (detections per camera: {seen}), but no two cameras see one of them in the same place.",
         "Check that the rig belongs to this footage, that camera names are not exchanged, and that the clocks agree.",
+    )
+
+
+def _check_there(groups: Sequence[Group], candidates: Sequence[Candidate], subject_at_m: tuple[float, float]) -> None:
+    """Raise `no-one-there` when none of the people ever comes near the point."""
+    for group in groups:
+        center = group.center_world_m[np.isfinite(group.center_world_m[:, 0]), :2]
+        # A tenth of the take: somebody who walks may be elsewhere most of the time, single errors may be anywhere.
+        if np.percentile(np.linalg.norm(center - np.asarray(subject_at_m), axis=-1), 10) <= HERE_M:
+            return
+    x, y = subject_at_m
+    places = "; ".join(
+        f"({c.floor_m[0]:.2f}, {c.floor_m[1]:.2f}) m, {c.distance_m:.1f} m away, in up to {c.n_views} views"
+        for c in sorted(candidates, key=lambda c: c.distance_m)
+    )
+    raise InputError(
+        "no-one-there",
+        f"Nobody comes within {HERE_M:g} m of ({x:g}, {y:g}) m. People were found at: {places}.",
+        "Give one of these places, or none to let the program choose.",
     )
 
 

@@ -83,6 +83,7 @@ def test_settings_are_read_by_their_kind() -> None:
         ("refine_rig", "setting-invalid"),
         ("refine_rig=maybe", "setting-invalid"),
         ("subject_at=1", "setting-invalid"),
+        ("subject_at=nan,0", "setting-invalid"),
     ],
 )
 def test_a_wrong_setting_is_an_error(pair: str, code: str) -> None:

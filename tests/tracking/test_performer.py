@@ -141,6 +141,25 @@ def test_a_given_floor_point_picks_the_person_nearest_to_it(at: tuple[float, flo
     assert scene.right_share(choice.index, expected) > 0.99
 
 
+def test_a_given_floor_point_where_nobody_is_lists_who_is_where() -> None:
+    scene = make_scene([person(standing(0.9, -0.8), TIME, 0.0), person(circle, TIME, 0.1)], make_rig())
+    with pytest.raises(InputError) as caught:
+        choose_performer(scene.detections, scene.rig, subject_at_m=(50.0, 50.0))
+    assert caught.value.code == "no-one-there"
+    assert "(0.9" in caught.value.message
+    assert caught.value.message.count("m away") == 2
+
+
+def test_somebody_who_walks_past_a_given_floor_point_is_there() -> None:
+    def away(t: np.ndarray) -> np.ndarray:
+        return np.stack([-1.8 + 1.07 * t, np.full_like(t, 0.25)], -1)
+
+    scene = make_scene([person(away, TIME, 0.1)], make_rig())
+    choice = choose_performer(scene.detections, scene.rig, subject_at_m=(-1.8, 0.25))
+    assert choice.candidates[0].distance_m > 1.5
+    assert (choice.index >= 0).mean() > 0.95
+
+
 def test_a_bystander_in_two_views_does_not_win_however_lively() -> None:
     visible = np.ones((2, 5), bool)
     visible[1, 2:] = False
