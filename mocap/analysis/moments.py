@@ -17,13 +17,17 @@ from mocap.core.keypoints import Source
 from mocap.core.take import SolvedTake
 
 REPROJECTION_LIMIT_PX = 20.0
-"""Median over a camera frame's confident inliers, for pictures 1920 px long (scaled with the picture)."""
+"""Median over a camera frame's detections that the solve used, for pictures 1920 px long (scaled with the picture)."""
+REJECTED_LIMIT_SHARE = 0.5
+"""Share of a camera frame's detections that the solve rejected."""
 FAR_LIMIT_PX = 60.0
 """Distance of a solved keypoint from a confident detection, in two or more views, for pictures 1920 px long."""
 SIGMA_LIMIT_M = 0.05
 """1 standard deviation of a solved keypoint."""
 GAP_LIMIT_S = 0.5
 """Time that a keypoint goes without measurement."""
+MIN_DETECTIONS = 5
+"""A camera frame with fewer confident detections says little by the share of them that was rejected."""
 SEPARATION_S = 0.5
 """Moments nearer than this are one moment (less in takes shorter than 8 s)."""
 
@@ -32,6 +36,7 @@ class Trouble(StrEnum):
     """Kinds of trouble."""
 
     REPROJECTION = "reprojection"
+    REJECTED = "rejected detections"
     FAR = "far from detections"
     SIGMA = "uncertain"
     GAP = "gap"
@@ -76,7 +81,7 @@ def worst_moments(take: SolvedTake, quality: Quality, n: int = 8) -> tuple[Momen
     timeline = take.motion.timeline
     if timeline.n_frames == 0:
         return ()
-    kinds = [_reprojection(take, quality), _far(take, quality), _sigma(take), _gaps(take)]
+    kinds = [_reprojection(take, quality), _rejected(take, quality), _far(take, quality), _sigma(take), _gaps(take)]
     severity = np.stack([k.severity for k in kinds])
     score = severity.max(0)
     apart = max(1, round(min(SEPARATION_S, timeline.duration_s / 16) * float(timeline.fps)))
@@ -136,6 +141,15 @@ def _reprojection(take: SolvedTake, quality: Quality) -> _Candidates:
     return _Candidates(severity, camera, np.full(len(severity), -1), value, Trouble.REPROJECTION)
 
 
+def _rejected(take: SolvedTake, quality: Quality) -> _Candidates:
+    n_confident = quality.is_confident.sum(-1)
+    n_rejected = (quality.is_confident & ~quality.is_inlier).sum(-1)
+    share = np.where(n_confident >= MIN_DETECTIONS, n_rejected / np.maximum(n_confident, 1), np.nan)
+    value = np.nan_to_num(_on_master(take, share))
+    camera, worst = value.argmax(0), value.max(0)
+    return _Candidates(worst / REJECTED_LIMIT_SHARE, camera, np.full(len(worst), -1), worst, Trouble.REJECTED)
+
+
 def _far(take: SolvedTake, quality: Quality) -> _Candidates:
     residual = np.where(quality.is_confident, quality.residual_px, np.nan)
     ratio = np.nan_to_num(_on_master(take, residual) / (FAR_LIMIT_PX * _scale(take)[:, None, None]))
@@ -184,15 +198,21 @@ def _moment(take: SolvedTake, quality: Quality, kind: _Candidates, frame: int) -
     if camera < 0:
         camera = _best_view(take, quality, time_s, k)
     name = detections.camera_names[camera]
+    camera_frame = int(camera_frames(detections.time_s[camera], np.array([time_s]))[0])
+    keypoint = detections.keypoint_set.names[k] if k >= 0 else ""
+    if kind.trouble in (Trouble.REPROJECTION, Trouble.REJECTED):
+        reason = _picture_words(quality, camera, camera_frame, name)
+    else:
+        reason = _words(kind.trouble, float(kind.value[frame]), name, keypoint)
     return Moment(
         frame=frame,
         time_s=time_s,
         score=float(kind.severity[frame]),
         trouble=kind.trouble,
         camera=name,
-        camera_frame=int(camera_frames(detections.time_s[camera], np.array([time_s]))[0]),
-        keypoint=detections.keypoint_set.names[k] if k >= 0 else "",
-        reason=_words(kind.trouble, float(kind.value[frame]), name, detections.keypoint_set.names[k] if k >= 0 else ""),
+        camera_frame=camera_frame,
+        keypoint=keypoint,
+        reason=reason,
     )
 
 
@@ -208,9 +228,25 @@ def _best_view(take: SolvedTake, quality: Quality, time_s: float, keypoint: int)
     return best
 
 
+def _picture_words(quality: Quality, camera: int, camera_frame: int, name: str) -> str:
+    """Return what a camera's frame shows: what was rejected, how far the rest is, and how far all detections are.
+
+    The figure of all detections is the one that the report's chart and the overlay show.
+    """
+    is_confident = quality.is_confident[camera, camera_frame]
+    used = is_confident & quality.is_inlier[camera, camera_frame]
+    residual = quality.residual_px[camera, camera_frame]
+    n, n_rejected = int(is_confident.sum()), int(is_confident.sum() - used.sum())
+    overall = f"{quality.frame_median_px[camera, camera_frame]:.0f} px"
+    if n_rejected == 0:
+        return f"The skeleton is {overall} from the detections in {name} (median of all {n}; none was rejected)."
+    rejected = f"{n_rejected} of {n} detections in {name} were rejected here"
+    if n_rejected == n:
+        return f"{rejected}: the skeleton is {overall} from them (median)."
+    return f"{rejected}; the rest are {np.median(residual[used]):.0f} px off, all together {overall} (medians)."
+
+
 def _words(trouble: Trouble, value: float, camera: str, keypoint: str) -> str:
-    if trouble is Trouble.REPROJECTION:
-        return f"The skeleton is {value:.0f} px from the detections in {camera} (median of its keypoints)."
     if trouble is Trouble.FAR:
         return f"{keypoint} is {value:.0f} px from a confident detection in {camera}, and far in another view too."
     if trouble is Trouble.SIGMA:

@@ -262,7 +262,7 @@ def _legend(width: int) -> np.ndarray:
         draw_detections(strip, np.array([[x + letter, middle]]), np.array([is_used]), 2.5)
         x += 2.6 * letter
         x += write_text(strip, text, x, base, letter, _INK) + 1.4 * gap
-    if x + 26 * letter < width:
-        text = "px: median distance to the detections"
+    if x + 34 * letter < width:
+        text = "px: median over all detections, rejected ones too"
         write_text(strip, text, x, base, letter, _DIM)
     return strip

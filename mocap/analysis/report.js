@@ -85,7 +85,7 @@ function reprojection(seek) {
   });
   const head = make("line", { class: "playhead", y1: T, y2: H - B, "vector-effect": "non-scaling-stroke" });
   svg.append(head);
-  const keys = make("div", { class: "keys" }, ...names.map((n, c) => make("span", {}, make("i", { style: `background:${CAMERA_COLOURS[c % 8]}` }), n)), make("span", {}, "px, over master time"));
+  const keys = make("div", { class: "keys" }, ...names.map((n, c) => make("span", {}, make("i", { style: `background:${CAMERA_COLOURS[c % 8]}` }), n)), make("span", {}, "px over master time: median over all detections, rejected ones too"));
   svg.addEventListener("click", (e) => {
     const box = svg.getBoundingClientRect(), u = ((e.clientX - box.left) / box.width * W - L) / (W - L);
     seek(Math.round((charts.from_s + u * (charts.to_s - charts.from_s) - DATA.motion.start_s) * DATA.motion.fps));

@@ -34,6 +34,24 @@ def test_a_camera_that_is_off_for_a_while_leads_and_is_named(new_take):
     assert "50 px" in first.reason
 
 
+def test_a_frame_whose_detections_were_mostly_rejected_says_how_many_and_both_medians(new_take):
+    take = new_take(n_frames=97)
+    xy, inlier = np.array(take.detections.xy_px), np.array(take.inlier_probability)
+    seen = np.flatnonzero(np.isfinite(xy[1, 60, 0]).all(-1))
+    rejected, rest = seen[:-7], seen[-7:]
+    xy[1, 60, 0, rejected] += [54.0, 72.0]
+    xy[1, 60, 0, rest] += [0.0, 11.0]
+    inlier[1, 60, rejected] = 0.1
+    bad = _with_detections(take, xy, inlier)
+    quality = measure_quality(bad)
+    first = worst_moments(bad, quality, 1)[0]
+    assert (first.trouble, first.camera, first.camera_frame) == (Trouble.REJECTED, "cam2", 60)
+    assert np.isclose(first.score, len(rejected) / len(seen) / 0.5)
+    assert f"{len(rejected)} of {len(seen)} detections in cam2 were rejected here" in first.reason
+    assert "the rest are 11 px off, all together 90 px" in first.reason
+    assert np.isclose(quality.frame_median_px[1, 60], 90.0, atol=0.5)
+
+
 def test_a_keypoint_is_far_only_when_two_views_say_so(new_take):
     take = new_take(n_frames=97, noise_px=1.0)
     inlier = np.array(take.inlier_probability)
