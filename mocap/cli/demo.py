@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sessions.folder import Session, Take
 
 SUMMARY = "the main job on real footage: four videos in, verified animation out"
+KEEPS_STAGES = True
 EXAMPLE = "mocap demo --out demo_out"
 TAKE = "balance"
 FORMATS = ("bvh", "fbx", "glb", "trc", "c3d", "csv", "scene")

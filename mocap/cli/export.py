@@ -8,6 +8,7 @@ from mocap.cli.options import frame_rate
 from mocap.cli.ui import Result, Ui
 
 SUMMARY = "write a take as files for other programs"
+KEEPS_STAGES = True
 EXAMPLE = """
 mocap export shoot_monday/walk_1 --to bvh,fbx,glb
 mocap export shoot_monday/walk_1 --to fbx --rig ue5 --fps 30

@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     json_mode = "--json" in options
     ui = make_ui(json_mode)
+    module: ModuleType | None = None
     try:
         with _interruptible(ui):
             args, module = _parse(arguments)
@@ -69,13 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         status, text, stream = _report(result, json_mode)
     except SystemExit as end:
         return int(end.code or 0)
+    except (Cancelled, KeyboardInterrupt):
+        status, text, stream = _report_error(_cancelled(module), json_mode)
     except MocapError as error:
         status, text, stream = _report_error(error, json_mode)
-    except KeyboardInterrupt:
-        status, text, stream = _report_error(Cancelled(), json_mode)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes a short message and a log
         # An import of native code that is interrupted fails with errors of its own.
-        found = Cancelled() if ui.cancellation.requested else _from_system_error(error) or _bug(error)
+        found = _cancelled(module) if ui.cancellation.requested else _from_system_error(error) or _bug(error)
         status, text, stream = _report_error(found, json_mode)
     finally:
         ui.close()
@@ -203,6 +204,16 @@ def _watch_interrupts(reader: socket.socket, cancellation: Cancellation, ui: Ui)
             ui.note("Stopping; press Ctrl-C again to end at once.")
         elif seen > 1:
             os._exit(CANCELLED)
+
+
+def _cancelled(module: ModuleType | None) -> Cancelled:
+    """Return what to tell of a stop: the verbs with KEEPS_STAGES go on from the stage they came to."""
+    if not getattr(module, "KEEPS_STAGES", False):
+        return Cancelled()
+    return Cancelled(
+        message="Cancelled; the stages that were finished are kept.",
+        advice="Run the same command again to go on from there.",
+    )
 
 
 def _report(result: Result, json_mode: bool) -> tuple[int, str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sessions.folder import Session, Take
 
 SUMMARY = "process the takes of a session, as far as they are not up to date"
+KEEPS_STAGES = True
 EXAMPLE = """
 mocap run shoot_monday
 mocap run shoot_monday walk_1 --from points --set refine_rig=no

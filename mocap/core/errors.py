@@ -38,12 +38,12 @@ class SetupError(MocapError):
 
 
 class Cancelled(MocapError):
-    """The user stopped the work; what was finished before is kept."""
+    """The user stopped the work; whether something is kept depends on the verb, which says so."""
 
     def __init__(
         self,
         code: str = "cancelled",
-        message: str = "Cancelled; the stages that were finished are kept.",
-        advice: str = "Run the same command again to go on from there.",
+        message: str = "Cancelled.",
+        advice: str = "Run the same command again to start anew.",
     ) -> None:
         super().__init__(code, message, advice)

@@ -109,6 +109,18 @@ def test_errors_have_a_status_a_code_and_advice(how: str, status: int, code: str
     assert error["advice"]
 
 
+def test_only_a_verb_that_keeps_its_stages_says_so_when_it_is_stopped(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.main(["try", "--how", "cancel"])
+    assert "kept" not in capfd.readouterr().err
+    import try_verb  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(try_verb, "KEEPS_STAGES", True, raising=False)
+    cli.main(["try", "--how", "cancel"])
+    assert "finished are kept" in capfd.readouterr().err
+
+
 def test_a_failed_quality_gate_has_its_own_status_and_still_a_result(capfd: Capture) -> None:
     assert cli.main(["try", "--how", "poor"]) == 3
     assert capfd.readouterr().out == "it went poor\n"
