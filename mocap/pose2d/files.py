@@ -79,9 +79,10 @@ def read_keypoints(
     points, chosen = choose_keypoint_set(xy, with_people[0].names, keypoint_set, with_people[0].where)
     diagnostics += chosen
     first = min(int(r.frame_numbers[0]) for r in raw.values() if len(r.frame_numbers))
+    last = max(int(r.frame_numbers[-1]) for r in raw.values() if len(r.frame_numbers))
     detections = {camera: _detections(r, points, first, fps) for camera, r in raw.items()}
     for camera, r in raw.items():
-        diagnostics += _findings(camera, r)
+        diagnostics += _findings(camera, r, first, last)
     return KeypointFiles(detections, diagnostics)
 
 
@@ -107,14 +108,21 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
         return {root.name: root}
     if files:
         return files
-    inner = [f"{name}/{sub.name}" for name, path in folders.items() for sub in sorted(path.iterdir()) if sub.is_dir()]
     raise InputError(
         "keypoints-folder-empty",
         f"{root}: no 2D keypoint files (.json, .csv) in it or in its subfolders ({', '.join(folders) or 'none'}).",
-        f"Give the folder one level deeper: {next(iter(folders))}."
-        if inner
-        else "Give one folder of keypoint files per camera.",
+        _advice_for_empty(folders),
     )
+
+
+def _advice_for_empty(folders: dict[str, Path]) -> str:
+    """Return where to look instead: a subfolder that itself holds a folder of keypoint files per camera."""
+    for name, path in folders.items():
+        with os.scandir(path) as scan:
+            inner = sorted(e.path for e in scan if e.is_dir() and not e.name.startswith("."))
+        if any(_keypoint_files(Path(p)) for p in inner):
+            return f"Give the folder one level deeper, {name}: it has keypoint files."
+    return "Give the folder that holds one folder of keypoint files per camera."
 
 
 def _keypoint_files(folder: Path) -> list[str]:
@@ -204,16 +212,17 @@ def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fractio
     return CameraDetections(points, xy, score, time_s, SIZE_UNKNOWN)
 
 
-def _findings(camera: str, raw: RawKeypoints) -> list[Diagnostic]:
-    """Return what the user must hear of one camera's files."""
+def _findings(camera: str, raw: RawKeypoints, first: int, last: int) -> list[Diagnostic]:
+    """Return what the user must hear of one camera's files in a take of the frames `first` to `last`."""
     findings: list[Diagnostic] = []
     numbers = raw.frame_numbers
-    n_gaps = int(numbers[-1] - numbers[0]) + 1 - len(numbers) if len(numbers) else 0
-    if n_gaps:
-        gaps = [(int(a) + 1, int(b) - 1) for a, b in pairwise(numbers) if b - a > 1]
+    bounds = np.concatenate([[first - 1], numbers, [last + 1]])
+    gaps = [(int(a) + 1, int(b) - 1) for a, b in pairwise(bounds) if b - a > 1] if len(numbers) else []
+    if gaps:
+        n_missing, n = sum(b - a + 1 for a, b in gaps), last - first + 1
         text = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:5]) + (" ..." if len(gaps) > 5 else "")
-        message = f"{camera}: {n_gaps} of {n_gaps + len(numbers)} frames have no file ({text}); they count as not seen."
-        data = {"camera": camera, "missing": n_gaps, "gaps": gaps[:50]}
+        message = f"{camera}: {n_missing} of {n} frames are missing in its files ({text}); they count as not seen."
+        data = {"camera": camera, "missing": n_missing, "gaps": gaps[:50]}
         findings.append(Diagnostic("keypoints-missing-frames", Severity.WARNING, message, data))
     if not len(raw.frame) or bool(_missing(raw.xys).all()):
         message = f"{camera}: no people in any of its {len(numbers)} frames; this view adds nothing."

@@ -88,6 +88,16 @@ def test_missing_frames_are_nan_and_reported(tmp_path: Path) -> None:
     assert "2-3, 5" in diagnostics[0].message
 
 
+def test_frames_missing_at_the_start_or_end_of_one_camera_are_reported(tmp_path: Path) -> None:
+    take(tmp_path, range(3, 14))
+    for f in (3, 4, 11, 12, 13):
+        (tmp_path / "cam03_json" / f"cam03_{f:06d}.json").unlink()
+    _, diagnostics = read(tmp_path)
+    assert [d.code for d in diagnostics] == ["keypoints-missing-frames"]
+    assert diagnostics[0].data == {"camera": "cam_3", "missing": 5, "gaps": [(3, 4), (11, 13)]}
+    assert "5 of 11 frames" in diagnostics[0].message
+
+
 def test_zeros_nulls_and_score_0_are_missing_not_coordinates(tmp_path: Path) -> None:
     take(tmp_path, range(2))
     odd: list[Any] = values(0, 0, 0)
@@ -162,6 +172,14 @@ def test_folder_errors(tmp_path: Path) -> None:
     error = code_of(tmp_path / "outer")
     assert error.code == "keypoints-folder-empty"
     assert "pose" in error.advice
+
+
+def test_the_advice_names_the_subfolder_that_has_keypoints(tmp_path: Path) -> None:
+    (tmp_path / "calib-2d" / "cam01").mkdir(parents=True)
+    take(tmp_path / "pose-2d", range(1))
+    assert "pose-2d" in code_of(tmp_path).advice
+    (tmp_path / "bare" / "calib-2d" / "cam01").mkdir(parents=True)
+    assert "calib-2d" not in code_of(tmp_path / "bare").advice
 
 
 def test_a_camera_without_folder_and_a_wrong_rate_are_errors(tmp_path: Path) -> None:
