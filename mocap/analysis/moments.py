@@ -21,7 +21,8 @@ REPROJECTION_LIMIT_PX = 20.0
 REJECTED_LIMIT_SHARE = 0.5
 """Share of a camera frame's detections that the solve rejected."""
 FAR_LIMIT_PX = 60.0
-"""Distance of a solved keypoint from a confident detection, in two or more views, for pictures 1920 px long."""
+"""Distance of a solved keypoint from a confident detection, in two or more views, and median of a camera frame's
+detections where the solve rejected some, for pictures 1920 px long."""
 SIGMA_LIMIT_M = 0.05
 """1 standard deviation of a solved keypoint."""
 GAP_LIMIT_S = 0.5
@@ -144,10 +145,12 @@ def _reprojection(take: SolvedTake, quality: Quality) -> _Candidates:
 def _rejected(take: SolvedTake, quality: Quality) -> _Candidates:
     n_confident = quality.is_confident.sum(-1)
     n_rejected = (quality.is_confident & ~quality.is_inlier).sum(-1)
-    share = np.where(n_confident >= MIN_DETECTIONS, n_rejected / np.maximum(n_confident, 1), np.nan)
-    value = np.nan_to_num(_on_master(take, share))
-    camera, worst = value.argmax(0), value.max(0)
-    return _Candidates(worst / REJECTED_LIMIT_SHARE, camera, np.full(len(worst), -1), worst, Trouble.REJECTED)
+    share = n_rejected / np.maximum(n_confident, 1)
+    # The larger of both: many small misses count by their share, a figure that is somewhere else by its distance.
+    ratio = np.fmax(share / REJECTED_LIMIT_SHARE, quality.frame_median_px / (FAR_LIMIT_PX * _scale(take)[:, None]))
+    ratio = np.nan_to_num(_on_master(take, np.where((n_confident >= MIN_DETECTIONS) & (n_rejected > 0), ratio, np.nan)))
+    camera, severity = ratio.argmax(0), ratio.max(0)
+    return _Candidates(severity, camera, np.full(len(severity), -1), severity, Trouble.REJECTED)
 
 
 def _far(take: SolvedTake, quality: Quality) -> _Candidates:

@@ -46,10 +46,21 @@ def test_a_frame_whose_detections_were_mostly_rejected_says_how_many_and_both_me
     quality = measure_quality(bad)
     first = worst_moments(bad, quality, 1)[0]
     assert (first.trouble, first.camera, first.camera_frame) == (Trouble.REJECTED, "cam2", 60)
-    assert np.isclose(first.score, len(rejected) / len(seen) / 0.5)
+    assert np.isclose(first.score, 90 / (60 * 1280 / 1920), atol=0.02)
     assert f"{len(rejected)} of {len(seen)} detections in cam2 were rejected here" in first.reason
     assert "the rest are 11 px off, all together 90 px" in first.reason
     assert np.isclose(quality.frame_median_px[1, 60], 90.0, atol=0.5)
+
+
+def test_many_rejected_detections_score_by_their_share_though_they_are_near(new_take):
+    take = new_take(n_frames=97)
+    xy, inlier = np.array(take.detections.xy_px), np.array(take.inlier_probability)
+    seen = np.flatnonzero(np.isfinite(xy[1, 60, 0]).all(-1))
+    xy[1, 60, 0, seen] += [6.0, 8.0]
+    inlier[1, 60, seen] = 0.1
+    first = _worst(_with_detections(take, xy, inlier), 1)[0]
+    assert (first.trouble, first.score) == (Trouble.REJECTED, 2.0)
+    assert first.reason.endswith("were rejected here: the skeleton is 10 px from them (median).")
 
 
 def test_a_keypoint_is_far_only_when_two_views_say_so(new_take):
