@@ -14,6 +14,7 @@ from typing import Any
 
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
+from sessions.side_by_side import SideBySide
 from sessions.store import ArtifactStore, content_key
 
 Config = Mapping[str, Any]
@@ -137,7 +138,8 @@ def run_stages(
         if stage.name == recompute_from or stale.intersection(stage.inputs):
             stale.add(stage.name)
         began_s = time.perf_counter()
-        progress.start(stage.label or stage.name, None)
+        items = _item_names(stage, result.nodes)
+        progress.start(stage.label or stage.name, None if items is None else float(len(items)))
         try:
             _run_stage(stage, result, config, progress, store, threads, stage.name in stale)
         finally:
@@ -173,8 +175,15 @@ def _run_stage(
     items = _item_names(stage, result.nodes)
     jobs = [_job(stage, item, result.nodes, config) for item in (items if items is not None else [None])]
 
+    cameras = SideBySide(progress)
+
     def work(job: _Job) -> tuple[Any, StageRecord]:
-        return _run_job(job, progress, store, stale)
+        if job.item is None:
+            return _run_job(job, progress, store, stale)
+        part = cameras.part()
+        done = _run_job(job, part, store, stale)
+        part.close()
+        return done
 
     if threads > 1 and len(jobs) > 1:
         with ThreadPoolExecutor(min(threads, len(jobs))) as pool:

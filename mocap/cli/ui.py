@@ -83,6 +83,8 @@ class PlainProgress:
         self._cancellation = cancellation
         self._clock = clock
         self._stacks = _Stacks()
+        self._outer = self._stacks.tasks
+        """Work of the thread that made this: what threads without work of their own count for."""
         self._said_s = clock()
 
     def start(self, label: str, total: float | None) -> None:
@@ -93,8 +95,8 @@ class PlainProgress:
     def advance(self, amount: float = 1.0) -> None:
         """Count work as done. Raises Cancelled when the user asked to stop."""
         self._cancellation.check()
-        if self._stacks.tasks:
-            task = self._stacks.tasks[-1]
+        if tasks := self._stacks.tasks or self._outer:
+            task = tasks[-1]
             task.done += amount
             now = self._clock()
             is_over = task.total is not None and task.done >= task.total
@@ -124,6 +126,8 @@ class BarProgress:
         self._stream = stream
         self._cancellation = cancellation
         self._stacks = _Stacks()
+        self._outer = self._stacks.tasks
+        """Work of the thread that made this: what threads without work of their own count for."""
         self._bars: RichProgress | None = None
 
     def start(self, label: str, total: float | None) -> None:
@@ -138,7 +142,8 @@ class BarProgress:
     def advance(self, amount: float = 1.0) -> None:
         """Count work as done. Raises Cancelled when the user asked to stop."""
         self._cancellation.check()
-        if self._stacks.tasks and self._bars is not None and (bar := self._stacks.tasks[-1].bar) is not None:
+        tasks = self._stacks.tasks or self._outer
+        if tasks and self._bars is not None and (bar := tasks[-1].bar) is not None:
             self._bars.advance(bar, amount)
 
     def finish(self) -> None:
