@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,14 +11,23 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from mocap.core.arrays import frozen
-from mocap.core.camera import Camera, Intrinsics
+from mocap.core.camera import Camera, CameraRig, Intrinsics
 from mocap.core.camera_names import CameraMatch, match_cameras, normal_name
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.media.decode import frames
 from mocap.media.probe import VideoInfo
 
-__all__ = ["CameraMatch", "PixelFit", "adapt_to_size", "fit_footage", "match_cameras", "match_footage", "normal_name"]
+__all__ = [
+    "CameraMatch",
+    "PixelFit",
+    "adapt_to_size",
+    "check_inside",
+    "fit_footage",
+    "match_cameras",
+    "match_footage",
+    "normal_name",
+]
 
 _SAME_PX = 1
 """Sizes that differ by this much are the same: some programs write the last index instead of the count."""
@@ -26,6 +35,11 @@ _ASPECT_TOLERANCE = 0.02
 """Largest relative difference of aspect ratios that is explained without bars seen in the picture."""
 _DARK = 40
 """Largest value of a colour channel in a black bar: compression lets the picture bleed into it."""
+_CONFIDENT_SCORE = 0.3
+_OUTSIDE_MARGIN = 0.05
+"""Of the picture's longer side: so far beyond the edge a detector may place what the edge cuts off."""
+_OUTSIDE_SHARE = 0.02
+"""More confident keypoints than this do not lie beyond the margin in the picture that the camera was calibrated in."""
 _LOOK_AT = (0, 15, 30)
 """Frames looked at for bars: early, so that no more of the video than a second is decoded."""
 
@@ -36,6 +50,14 @@ class _Detections(Protocol):
 
     @property
     def size_px(self) -> tuple[int, int]: ...
+
+
+class _Scored(Protocol):
+    @property
+    def xy_px(self) -> np.ndarray: ...
+
+    @property
+    def score(self) -> np.ndarray: ...
 
 
 D = TypeVar("D", bound=_Detections)
@@ -129,6 +151,33 @@ def adapt_to_size(
             " calibration of this mode.",
         )
     return _assumed(size_px, (W, H), bars, camera, name + sizes)
+
+
+def check_inside(rig: CameraRig, detections: Mapping[str, _Scored]) -> None:
+    """Raise when keypoints of a picture of unknown size cannot be of the size that their camera was calibrated in.
+
+    Keypoints of a smaller picture lie inside a larger one, so only a calibration that is too small is noticed.
+
+    Raises: InputError keypoints-outside-picture.
+    """
+    for name, found in detections.items():
+        if name not in rig.names:
+            continue
+        width, height = rig[name].intrinsics.size_px
+        xy_px = np.asarray(found.xy_px, np.float64)[np.asarray(found.score) >= _CONFIDENT_SCORE]
+        xy_px = xy_px[np.isfinite(xy_px).all(-1)]
+        margin_px = _OUTSIDE_MARGIN * max(width, height)
+        outside = ((xy_px < -margin_px) | (xy_px > np.array([width, height]) + margin_px)).any(-1)
+        if len(xy_px) and outside.mean() > _OUTSIDE_SHARE:
+            (left, top), (right, bottom) = np.percentile(xy_px, [1, 99], axis=0)
+            raise InputError(
+                "keypoints-outside-picture",
+                f"Camera {name}: {outside.mean():.0%} of the confident keypoints lie outside the {width} x {height} px"
+                f" that it was calibrated in: they reach from {left:.0f} to {right:.0f} px across and from {top:.0f} to"
+                f" {bottom:.0f} px down.",
+                "Give the calibration of the resolution that the keypoints were detected in, and check that the camera"
+                " names belong to the right folders.",
+            )
 
 
 def measured_bars(pictures: Iterable[np.ndarray]) -> tuple[int, int, int, int] | None:

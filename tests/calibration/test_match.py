@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibration.files import read_rig
-from calibration.match import PixelFit, adapt_to_size, fit_footage, match_footage, measured_bars
-from mocap.core.camera import Intrinsics
+from calibration.match import PixelFit, adapt_to_size, check_inside, fit_footage, match_footage, measured_bars
+from mocap.core.camera import Camera, CameraRig, Intrinsics
 from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.media.probe import probe
@@ -134,3 +134,33 @@ def test_real_footage_with_bars_is_noticed_and_mapped(shared: Callable[[str], Pa
         # Measured on the pictures: x' = 1.0074 x - 0.05, y' = 1.0075 y - 7.3.
         expected = np.array([1.0074 * 540 - 0.05, 1.0075 * 960 - 7.3])
         np.testing.assert_allclose(fit.to_calibration(np.array([540.0, 960.0])), expected, atol=0.3)
+
+
+def seen_in(size_px: tuple[int, int]) -> CameraDetections:
+    """Detections spread over the whole of a picture."""
+    points = load_keypoint_set("halpe26")
+    xy_px = np.random.default_rng(5).uniform(0, size_px, (7, 2, len(points), 2)).astype(np.float32)
+    return CameraDetections(points, xy_px, np.full(xy_px.shape[:-1], 0.9, np.float32), np.arange(7) / 60, (0, 0))
+
+
+def two_cameras() -> CameraRig:
+    return CameraRig(tuple(Camera(n, WIDE, np.eye(3), np.zeros(3)) for n in ("cam_1", "cam_2")))
+
+
+def test_keypoints_beyond_the_calibrated_picture_are_an_error_that_names_camera_size_and_extent() -> None:
+    with pytest.raises(InputError) as error:
+        check_inside(two_cameras(), {"cam_1": seen_in((1920, 1080)), "cam_2": seen_in((3840, 2160))})
+    assert error.value.code == "keypoints-outside-picture"
+    assert all(part in error.value.message for part in ("cam_2", "1920 x 1080", "down"))
+    assert "from 3" in error.value.message or "to 3" in error.value.message
+    assert "resolution" in error.value.advice
+
+
+def test_few_unsure_or_missing_keypoints_beyond_the_picture_are_no_error() -> None:
+    found = seen_in((1920, 1080))
+    xy_px, score = np.array(found.xy_px), np.array(found.score)
+    xy_px[0, 0, 0] = 5000.0
+    xy_px[1] = [2200.0, -300.0]
+    score[1] = 0.1
+    xy_px[2], score[2] = np.nan, 0.0
+    check_inside(two_cameras(), {"cam_1": CameraDetections(found.keypoint_set, xy_px, score, found.time_s, (0, 0))})
