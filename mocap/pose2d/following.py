@@ -29,6 +29,8 @@ LOST_SCORE = 0.3
 """Someone whom the detector lost is followed by the keypoints while their mean score is above this."""
 BOX_FROM_POINTS = 1.2
 """A detector's box in units of the extent of the keypoints in it."""
+MAX_GROWTH = 1.1
+"""From one frame to the next a box made of keypoints grows or shrinks by this factor at most: some are always wrong."""
 
 Answer = tuple[np.ndarray, np.ndarray]
 """xy_px [keypoint 2] in the picture and score [keypoint]."""
@@ -165,7 +167,7 @@ class _Following:
         for f, _, picture in buffer:
             answer = self.submit(picture, window_from_box(box_from_sighting(place), self.input_size))
             xy, score = answer.result()
-            place = _place(xy, score)
+            place = _place(xy, score, place)
             if place is None:
                 break
             self.out.add(f, p, answer)
@@ -175,11 +177,12 @@ class _Following:
         return place
 
 
-def _place(xy: np.ndarray, score: np.ndarray) -> Sighting | None:
-    """Return where someone is by the keypoints, or None where nobody is."""
+def _place(xy: np.ndarray, score: np.ndarray, before: Sighting) -> Sighting | None:
+    """Return where someone is by the keypoints, or None where nobody is; the box keeps about its size."""
     sure = (score > LOST_SCORE) & np.isfinite(xy).all(-1)
     if sure.sum() < 4 or float(np.mean(score)) < LOST_SCORE:
         return None
     low, high = xy[sure].min(0), xy[sure].max(0)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2 * BOX_FROM_POINTS, 2.0)
+    was = np.abs(before.top_px - before.hip_px)
+    middle, half = (low + high) / 2, np.clip((high - low) / 2 * BOX_FROM_POINTS, was / MAX_GROWTH, was * MAX_GROWTH)
     return sighting_from_box(np.concatenate([middle - half, middle + half]), KEEP_SCORE)

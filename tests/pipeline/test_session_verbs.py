@@ -103,7 +103,7 @@ def test_explain_says_what_a_stage_was_made_from(session: Path, mocap: Mocap) ->
     _, data = mocap("explain", f"{session}/wave:recrop")
     (stage,) = data["stages"]
     assert stage["state"] == "done"
-    assert stage["config"] == {"model": "blazepose", "recrop": True}
+    assert stage["config"] == {"model": "auto", "recrop": True}
     assert "sha256" in stage["identity"]
     assert len(stage["artifacts"]) == 3
     assert all((session / "takes" / "wave" / place / "meta.json").is_file() for place in stage["artifacts"])

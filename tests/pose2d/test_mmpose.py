@@ -1,0 +1,156 @@
+"""MMPose in its own process: what happens without the environment, when it crashes, hangs or fails; keypoint sets."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.cli.main import main
+from mocap.core.errors import InputError, SetupError
+from mocap.pose2d import mmpose_env, mmpose_estimator
+from mocap.pose2d.mmpose_estimator import MmposeWorker, keypoint_set_from_meta
+
+WORKER = """
+import json, os, sys, time
+from multiprocessing import resource_tracker, shared_memory
+import numpy as np
+memory = None
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["op"] == "open":
+        if request["config"] == "crash":
+            sys.stderr.write("out of everything\\n")
+            sys.stderr.flush()
+            os._exit(9)
+        if request["config"] == "hang":
+            time.sleep(60)
+        if request["config"] == "bad":
+            answer = {"error": "KeyError: backbone"}
+        elif request["device"] != "cpu":
+            answer = {"error": "no-gpu"}
+        else:
+            meta = {"dataset": "dots", "names": ["a", "b"], "mirror": [1, 0], "bones": [[0, 1]]}
+            answer = {"meta": meta, "versions": {"mmpose": "1"}, "config": __file__}
+    elif request["op"] == "memory":
+        memory = shared_memory.SharedMemory(request["name"])
+        resource_tracker.unregister(memory._name, "shared_memory")
+        answer = {}
+    else:
+        picture = np.ndarray(request["shape"], np.uint8, buffer=memory.buf)
+        if picture.max() == 255:
+            os._exit(11)
+        boxes = request["boxes"]
+        answer = {"xy": [[b[:2], b[2:]] for b in boxes], "score": [[float(picture.max()) / 100, 1]] * len(boxes)}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    """Put a process that speaks the worker's language in the place of MMPose's environment."""
+    if os.name == "nt":
+        pytest.skip("not on Windows: the stand-in is a script with an interpreter line")
+    assert cache
+    env = mmpose_env.mmpose_env()
+    env.python.parent.mkdir(parents=True)
+    env.python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    env.python.chmod(env.python.stat().st_mode | stat.S_IXUSR)
+    (env.folder / "ready.json").write_text('{"mmpose": "1"}')
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    monkeypatch.setattr(mmpose_estimator, "WORKER", script)
+    return env.folder
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_missing_environment_names_the_command() -> None:
+    with pytest.raises(SetupError) as caught:
+        MmposeWorker("td-hm_ViTPose-base_8xb64-210e_coco-256x192", None)
+    assert caught.value.code == "mmpose-not-set-up"
+    assert "mocap models setup-mmpose" in caught.value.advice
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_pictures_go_over_shared_memory_of_any_size() -> None:
+    with MmposeWorker("dots", None) as worker:
+        for value, size in ((40, 50), (80, 310), (20, 30)):
+            xy, score = worker.keypoints(np.full((size, size + 7, 3), value, np.uint8), np.array([[1, 2, 30, 40]] * 3))
+            assert xy.shape == (3, 2, 2)
+            np.testing.assert_allclose(xy[0], [[1, 2], [30, 40]])
+            np.testing.assert_allclose(score[:, 0], value / 100)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(("config", "code"), [("crash", "mmpose-crashed"), ("bad", "mmpose-failed")])
+def test_a_model_that_cannot_be_opened_is_an_error_not_a_hang(config: str, code: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        MmposeWorker(config, None)
+    assert caught.value.code == code
+    assert ("out of everything" if config == "crash" else "backbone") in caught.value.message
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_process_that_dies_or_hangs_later_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = MmposeWorker("dots", None)
+    with pytest.raises(SetupError) as caught:
+        worker.keypoints(np.full((5, 7, 3), 255, np.uint8), np.zeros((1, 4)))
+    assert caught.value.code == "mmpose-crashed"
+    with pytest.raises(SetupError):
+        worker.keypoints(np.zeros((5, 7, 3), np.uint8), np.zeros((1, 4)))
+    worker.close()
+    monkeypatch.setattr(mmpose_estimator, "OPEN_TIMEOUT_S", 0.5)
+    with pytest.raises(SetupError) as caught:
+        MmposeWorker("hang", None)
+    assert caught.value.code == "mmpose-crashed"
+    assert "no answer" in caught.value.message
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_checkpoint_or_device_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        MmposeWorker("dots", str(tmp_path / "none.pth"))
+    assert caught.value.code == "mmpose-checkpoint-missing"
+    with pytest.raises(SetupError) as gpu:
+        MmposeWorker("dots", None, device="cuda")
+    assert gpu.value.code == "gpu-absent"
+
+
+@pytest.mark.usefixtures("cache")
+def test_setting_up_without_network_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if sys.version_info[:2] != mmpose_env.PYTHON:
+        pytest.skip("not on Windows or with another Python than MMPose's")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    assert main(["models", "setup-mmpose"]) == 1
+    said = capsys.readouterr().err
+    assert "mmpose-setup-failed" in said
+    assert "torch" in said
+    assert "Traceback" not in said
+    assert not mmpose_env.mmpose_env().is_ready
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_python_than_the_recipes_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmpose_env, "PYTHON", (3, 2))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SetupError) as caught:
+        mmpose_env.setup_mmpose()
+    assert caught.value.code == "mmpose-python-missing"
+
+
+def test_a_data_sets_keypoints_become_one_of_ours_or_a_set_of_their_own() -> None:
+    coco = mmpose_estimator.load_keypoint_set("coco17")
+    meta = {"dataset": "coco", "names": [n.lower() for n in coco.names], "mirror": list(coco.mirror), "bones": []}
+    assert keypoint_set_from_meta(meta).name == "coco17"
+    own = {"dataset": "mine", "names": ["left_knee", "tail", "right_knee"], "mirror": [2, 1, 0], "bones": [[0, 1]]}
+    made = keypoint_set_from_meta(own)
+    assert made.name == "mmpose mine"
+    assert made.landmarks == ("LKnee", "", "RKnee")
+    assert made.mirror == (2, 1, 0)
