@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from mocap.analysis.reprojection import reprojections
@@ -15,18 +17,18 @@ CORRELATED_FRAMES = 20
 MIN_SCORE = 0.3
 
 
-def rig_bias(take: SolvedTake) -> tuple[Diagnostic, ...]:
+def rig_bias(take: SolvedTake, cameras: Collection[str] | None = None) -> tuple[Diagnostic, ...]:
     """Return a warning that names the cameras in which the result lies systematically beside the detections.
 
     The bias is the median over the take of projected minus detected, x and y. Because a point fitted to all views
-    shares out their disagreement, the true error of a camera is larger.
+    shares out their disagreement, the true error of a camera is larger. Only `cameras` are looked at when given.
     """
     difference = reprojections(take, take.points) - take.detections.xy_px[:, :, 0]
     use = np.isfinite(difference).all(-1) & (take.detections.score[:, :, 0] >= MIN_SCORE)
     shifted: dict[str, list[float]] = {}
     for c, name in enumerate(take.detections.camera_names):
         d = difference[c][use[c]]
-        if len(d) < 2 * CORRELATED_FRAMES:
+        if len(d) < 2 * CORRELATED_FRAMES or (cameras is not None and name not in cameras):
             continue
         bias = np.median(d, axis=0)
         spread = 1.4826 * float(np.median(np.abs(d - bias)))

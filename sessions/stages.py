@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from calibration.refine import RefineResult, refine_extrinsics
+from mocap.analysis.gates import quality_gates
 from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -138,14 +139,23 @@ def _solve(inputs: Inputs, _config: Config, progress: Progress) -> SolvedTake:
 
 
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
-    return rig_bias(inputs["solve"]) if not inputs["refine"].is_refined else ()
+    """Return the quality gates that the result fails, and what is systematically wrong with the cameras.
+
+    A camera that disagrees pulls the result away from the good ones, so then these have no bias to speak of.
+    """
+    take: SolvedTake = inputs["solve"]
+    gates = quality_gates(take)
+    if inputs["refine"].is_refined:
+        return gates
+    wrong = next((tuple(d.data["cameras"]) for d in gates if d.code == "camera-disagrees"), None)
+    return (*gates, *rig_bias(take, wrong))
 
 
 IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 1, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 2, ("edits", "refine", "times"), _points, label="reconstructing points")
 SOLVE = Stage("solve", 2, ("refine", "points"), _solve, label="solving the skeleton")
-BIAS = Stage("bias", 1, ("solve", "refine"), _bias, label="checking the cameras against the result")
+BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),

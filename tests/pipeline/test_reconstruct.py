@@ -192,3 +192,23 @@ def test_a_stale_calibration_is_reported_and_refined_when_asked(take: Take, moca
     _, refined = mocap(*take.arguments(tmp_path / "refined", *stale, "--refine-rig"))
     assert refined["refine"]["is_refined"]
     assert refined["reproj_median_px"] < given["reproj_median_px"]
+
+
+def test_two_cameras_mixed_up_fail_the_quality_gates_and_the_good_ones_are_not_blamed(
+    shared: Callable[[str], Path], mocap: Mocap, tmp_path: Path
+) -> None:
+    data = shared("data/pose2sim_demo/openpose_body25b_2022")
+    keypoints = tmp_path / "keypoints"
+    keypoints.mkdir()
+    for name, other in ((1, 2), (2, 1), (3, 3), (4, 4)):
+        (keypoints / f"cam{name}_json").symlink_to((data / f"pose-2d/cam{other}_json").resolve())
+    files = ("--rig", data / "calib-2d" / "Calib.qca.txt", "--fps", "60", "--to", "trc")
+    status, mixed = mocap("reconstruct", *files, "--keypoints", keypoints, "--out", tmp_path / "mixed")
+    found = {d["code"]: d for d in mixed["diagnostics"]}
+    assert status == 3
+    assert {"camera-disagrees", "solve-disagrees", "bones-unsteady"} <= set(found)
+    assert list(found["camera-disagrees"]["data"]["cameras"]) == ["cam01", "cam02"]
+    assert not {"cam03", "cam04"} & set(found["rig-biased"]["data"]["bias_px"] if "rig-biased" in found else ())
+    assert "rig-stale" not in found
+    status, _ = mocap("reconstruct", *files, "--keypoints", data / "pose-2d", "--out", tmp_path / "right")
+    assert status == 0
