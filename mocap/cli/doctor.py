@@ -14,9 +14,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mocap.cli.ui import Result, Ui
 from mocap.core.installation import install_command
+
+if TYPE_CHECKING:
+    from mocap.media.packages import WheelSource
 
 SUMMARY = "what is installed, what is missing, and the command that mends it"
 EXAMPLE = "mocap doctor"
@@ -47,7 +51,9 @@ class Check:
     mend: str = ""
     """The exact command, or what to do; empty when nothing is wrong."""
     is_needed: bool = True
-    """False: only something extra is missing, the demo runs without it."""
+    """False: some tasks need it, others do without."""
+    task: str = ""
+    """What cannot be done without it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,17 +62,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
-    """Look at everything; status 3 when something needed is missing."""
+    """Look at everything; status 0 only when nothing is missing for any task, else 3."""
     checks = [_python(), *_packages(), _blender(), *_blender_libraries(), *_caches(), _cores(), *_folders(args.out)]
-    is_ok = all(c.is_ok for c in checks if c.is_needed)
+    is_ok = all(c.is_ok for c in checks)
     lines: list[str] = []
     for check in checks:
         mark = "ok     " if check.is_ok else "MISSING" if check.is_needed else "absent "
         lines.append(f"{mark} {check.name}: {check.found}")
         if check.mend:
             lines.append(f"          -> {check.mend}")
-    lines.append("Everything needed is here." if is_ok else "Something needed is missing, see MISSING above.")
+    lines += _verdict(checks)
     return Result({"is_ok": is_ok, "checks": [asdict(c) for c in checks]}, "\n".join(lines), quality_ok=is_ok)
+
+
+def _verdict(checks: list[Check]) -> list[str]:
+    """Return what is missing for which task, or that nothing is."""
+    lines: list[str] = []
+    if any(c.is_needed and not c.is_ok for c in checks):
+        lines.append("Something that every task needs is missing, see MISSING above.")
+    absent = [c for c in checks if not c.is_needed and not c.is_ok]
+    if absent:
+        lines.append("Not possible on this machine as it is:")
+        lines += [f"  {c.task}: no {c.name}: {c.mend}" for c in absent]
+    return lines or ["Everything is here."]
 
 
 def _python() -> Check:
@@ -107,15 +125,16 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _blender() -> Check:
+    name, task = "Blender", "fbx export"
     if importlib.util.find_spec("bpy") is not None:
-        return Check("Blender (for FBX)", True, f"module bpy {metadata.version('bpy')}", is_needed=False)
+        return Check(name, True, f"module bpy {metadata.version('bpy')}", is_needed=False, task=task)
     if (program := shutil.which("blender")) is not None:
-        return Check("Blender (for FBX)", True, program, is_needed=False)
+        return Check(name, True, program, is_needed=False, task=task)
     if sys.version_info[:2] == (3, 11):
         mend = install_command("blender")
     else:
         mend = "Install Blender 4.2 or newer and put `blender` on the PATH (its module needs Python 3.11)"
-    return Check("Blender (for FBX)", False, "neither the module bpy nor a program `blender`", mend, is_needed=False)
+    return Check(name, False, "neither the module bpy nor a program `blender`", mend, is_needed=False, task=task)
 
 
 def _blender_libraries() -> Iterator[Check]:
@@ -125,21 +144,45 @@ def _blender_libraries() -> Iterator[Check]:
     missing = [package for library, package in _BPY_LIBRARIES.items() if ctypes.util.find_library(library) is None]
     mend = f"sudo apt-get install {' '.join(missing)}" if missing else ""
     found = f"missing {', '.join(missing)}" if missing else "all found"
-    yield Check("system libraries of Blender", not missing, found, mend, is_needed=False)
+    yield Check("system libraries of Blender", not missing, found, mend, is_needed=False, task="fbx export")
 
 
 def _caches() -> Iterator[Check]:
     """Check downloaded models and footage."""
     from mocap.media.cache import cache_dir
-    from mocap.media.packages import KNOWN
+    from mocap.media.packages import POSE2SIM_DEMO
 
     is_writable = _is_writable(cache_dir())
     mend = "" if is_writable else "Set the environment variable MOCAP_CACHE to a folder that you may write to"
     yield Check("cache", is_writable, str(cache_dir()), mend)
-    for wheel in KNOWN:
-        found = str(wheel.folder) if wheel.is_here else f"not here yet; {wheel.size_mb} MB are fetched on first use"
-        mend = "" if wheel.is_here else "mocap demo"
-        yield Check(wheel.content, wheel.is_here, found, mend, is_needed=False)
+    yield _wheel("demo footage", POSE2SIM_DEMO, "mocap demo", "mocap models pull demo-footage")
+    yield _pose_model()
+
+
+def _wheel(name: str, wheel: WheelSource, task: str, mend: str) -> Check:
+    if wheel.is_here:
+        return Check(name, True, str(wheel.folder), is_needed=False, task=task)
+    found = f"not here yet; {wheel.size_mb} MB are fetched on first use"
+    return Check(name, False, found, mend, is_needed=False, task=task)
+
+
+def _pose_model() -> Check:
+    """Check that there is a model that finds people in footage; any will do, the fallback too."""
+    from mocap.media.packages import MEDIAPIPE_POSE
+
+    name, task = "2D keypoint model", "2D keypoints from video (detect, run, demo)"
+    fallback = _wheel(name, MEDIAPIPE_POSE, task, "mocap models pull blazepose")
+    try:
+        from mocap.pose2d.cards import card_names, load_card
+        from mocap.pose2d.weights import is_here
+    except ImportError:
+        # A package that models need is missing: it has a line of its own.
+        return fallback
+    here = [n for n in card_names() if load_card(n)["task"] != "detector" and is_here(n)]
+    if not here:
+        return fallback
+    more = ["blazepose"] if MEDIAPIPE_POSE.is_here else []
+    return Check(name, True, ", ".join(here + more), is_needed=False, task=task)
 
 
 def _cores() -> Check:

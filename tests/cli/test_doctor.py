@@ -13,6 +13,15 @@ import pytest
 from mocap.cli import doctor
 from mocap.cli import main as cli
 from mocap.core.installation import install_command
+from mocap.media.packages import WheelSource
+
+
+@pytest.fixture(autouse=True)
+def _whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has: everything is there until a test takes it away."""
+    monkeypatch.setattr(WheelSource, "is_here", True)
+    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: name)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/blender")
 
 
 def checks(capfd: pytest.CaptureFixture[str], out: Path, status: int) -> dict[str, dict]:
@@ -25,6 +34,11 @@ def test_an_installed_program_is_found_whole(capfd: pytest.CaptureFixture[str], 
     assert found["numpy"]["found"] == metadata.version("numpy")
     assert found["output folder"]["is_ok"]
     assert not (tmp_path / "not").exists()
+
+
+def test_only_a_whole_machine_is_said_to_have_everything(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["doctor", "--out", str(tmp_path)]) == 0
+    assert capfd.readouterr().out.endswith("Everything is here.\n")
 
 
 def test_a_missing_package_is_named_with_its_command(
@@ -44,15 +58,16 @@ def test_a_missing_package_is_named_with_its_command(
     assert "0.1, 0.13 or newer is needed" in found["tomlkit"]["found"]
 
 
-def test_a_missing_blender_is_named_with_its_command_and_stops_nothing(
+def test_a_missing_blender_is_named_with_its_command_and_task(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda n, *a: None if n == "bpy" else real(n, *a))
     monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
-    blender = checks(capfd, tmp_path, 0)["Blender (for FBX)"]
+    blender = checks(capfd, tmp_path, 3)["Blender"]
     assert not blender["is_ok"]
     command = install_command("blender")
+    assert blender["task"] == "fbx export"
     assert blender["mend"] == command if sys.version_info[:2] == (3, 11) else "Blender" in blender["mend"]
 
 
@@ -63,17 +78,22 @@ def test_missing_system_libraries_are_named_by_their_package(
     if not doctor.sys.platform.startswith("linux"):
         pytest.skip("the libraries are looked for on Linux alone: not on Windows, not on macOS")
     monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None if name == "SM" else "lib")
-    assert checks(capfd, tmp_path, 0)["system libraries of Blender"]["mend"] == "sudo apt-get install libsm6"
+    assert checks(capfd, tmp_path, 3)["system libraries of Blender"]["mend"] == "sudo apt-get install libsm6"
 
 
-def test_an_empty_cache_says_what_will_be_fetched(
+def test_an_empty_cache_says_what_is_missing_for_which_task(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOCAP_CACHE", str(tmp_path / "cache"))
-    found = checks(capfd, tmp_path, 0)
-    footage = next(c for name, c in found.items() if "demo footage" in name)
-    assert "fetched on first use" in footage["found"]
-    assert footage["mend"] == "mocap demo"
+    monkeypatch.setattr(WheelSource, "is_here", False)
+    found = checks(capfd, tmp_path, 3)
+    assert "fetched on first use" in found["demo footage"]["found"]
+    assert found["2D keypoint model"]["mend"] == "mocap models pull blazepose"
+    assert cli.main(["doctor", "--out", str(tmp_path)]) == 3
+    out = capfd.readouterr().out
+    assert "Everything" not in out
+    assert "  mocap demo: no demo footage: mocap models pull demo-footage\n" in out
+    assert "  2D keypoints from video (detect, run, demo): no 2D keypoint model: mocap models pull blazepose\n" in out
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
