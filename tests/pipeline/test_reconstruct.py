@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -212,3 +212,17 @@ def test_two_cameras_mixed_up_fail_the_quality_gates_and_the_good_ones_are_not_b
     assert "rig-stale" not in found
     status, _ = mocap("reconstruct", *files, "--keypoints", data / "pose-2d", "--out", tmp_path / "right")
     assert status == 0
+
+
+def test_a_rig_of_a_smaller_picture_than_the_keypoints_is_an_error(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    rig = read_rig(take.folder / "rig.toml")
+    small = [
+        replace(
+            c, intrinsics=replace(c.intrinsics, size_px=(c.intrinsics.size_px[0] // 3, c.intrinsics.size_px[1] // 3))
+        )
+        for c in rig.cameras
+    ]
+    write_rig(tmp_path / "small.toml", CameraRig(tuple(small)))
+    given = ("--rig", tmp_path / "small.toml", "--keypoints", take.folder / "keypoints", "--fps", "60")
+    status, data = mocap("reconstruct", *given, "--out", tmp_path / "out")
+    assert (status, data["error"]["code"]) == (1, "keypoints-outside-picture")
