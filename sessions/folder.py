@@ -15,7 +15,7 @@ import re
 import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from tomlkit.exceptions import TOMLKitError
 from mocap.core.errors import InputError
 from sessions.config import check_config
 from sessions.jsontext import write_text
+from sessions.lock import take_lock
 from sessions.store import ArtifactStore
 
 FORMAT = 1
@@ -144,14 +145,36 @@ def add_take(session: Session, name: str, videos: list[Path], config: Mapping[st
         )
     folder = session.folder / "takes" / name
     if (folder / "take.toml").exists():
-        raise InputError("take-exists", f"{session.folder} has a take {name!r} already.", "Choose another name.")
+        raise InputError(
+            "take-exists",
+            f"{session.folder} has a take {name!r} already.",
+            "Choose another name, or exchange its videos with `mocap import ... --replace`.",
+        )
+    take = Take(folder, _distinct(videos), dict(config or {}))
+    write_take(take)
+    return take
+
+
+def replace_videos(session: Session, name: str, videos: list[Path], config: Mapping[str, Any] | None = None) -> Take:
+    """Give a take other videos; its corrections stay, and its settings where `config` does not change them.
+
+    Raises:
+        InputError: `take-missing`, `take-busy` when another process works on it, `video-twice`.
+    """
+    absolute = _distinct(videos)
+    with take_lock(session.take(name).folder):
+        take = session.take(name)
+        take = replace(take, videos=absolute, config={**take.config, **(config or {})})
+        write_take(take)
+    return take
+
+
+def _distinct(videos: list[Path]) -> tuple[Path, ...]:
     absolute = [v.resolve() for v in videos]
     twice = sorted({str(v) for v in absolute if absolute.count(v) > 1})
     if twice:
         raise InputError("video-twice", f"{', '.join(twice)} was given more than once.", "Give each video once.")
-    take = Take(folder, tuple(absolute), dict(config or {}))
-    write_take(take)
-    return take
+    return tuple(absolute)
 
 
 def write_take(take: Take) -> None:

@@ -17,6 +17,7 @@ SUMMARY = "add calibrated cameras or the videos of a take to a session"
 EXAMPLE = """
 mocap import shoot_monday --rig Calib.qca.txt
 mocap import shoot_monday walk_1 cam01.mp4 cam02.mp4 cam03.mp4 cam04.mp4
+mocap import shoot_monday walk_1 cam01.mp4 cam02.mp4 cam03_upright.mp4 cam04.mp4 --replace
 """
 
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("take", nargs="?", metavar="TAKE", help="name of the new take")
     parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one per camera; they are not copied")
     parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
+    parser.add_argument("--replace", action="store_true", help="exchange the videos of a take; its corrections stay")
     parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
 
 
@@ -69,21 +71,27 @@ def _import_rig(session: Session, path: Path) -> RigFile:
 
 def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[dict[str, Any], str]:
     """Probe all videos, match them to the rig when there is one, and add the take."""
-    from mocap.core.camera_names import match_cameras
+    from calibration.match import fit_footage, match_cameras
     from mocap.core.progress import track
     from mocap.media.probe import probe
-    from sessions.folder import add_take
+    from sessions.folder import add_take, replace_videos
     from sessions.process import load_rig
 
     infos = [probe(v) for v in track(args.videos, ui.progress, "reading the videos", len(args.videos))]
     notes = [d.message for info in infos for d in info.diagnostics]
     cameras: dict[str, str] = {}
     if session.rig_file.is_file():
-        match = match_cameras(load_rig(session).rig.names, [str(v) for v in args.videos], "videos")
+        rig = load_rig(session).rig
+        match = match_cameras(rig.names, [str(v) for v in args.videos], "videos")
         cameras = dict(match.found)
         notes += [d.message for d in match.diagnostics]
+        by_path = {str(v): info for v, info in zip(args.videos, infos, strict=True)}
+        for camera, video in cameras.items():
+            # Here, not after hours of work: a wrong rotation flag or recording mode can be mended now.
+            notes += [d.message for d in fit_footage(rig[camera], by_path[video]).diagnostics]
     config = {} if args.subject_at is None else {"subject_at": args.subject_at}
-    take = add_take(session, args.take, list(args.videos), config)
+    put = replace_videos if args.replace else add_take
+    take = put(session, args.take, list(args.videos), config)
     data = {"name": take.name, "cameras": cameras, "videos": [info.to_json() for info in infos], "notes": notes}
     rows = [f"  {i.path.name}: {i.width_px}x{i.height_px}, {float(i.fps):g} Hz, {i.n_frames} frames" for i in infos]
     return data, "\n".join([f"take {take.name}: {len(infos)} videos", *rows, *notes])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mocap.media.encode import write_video
+from sessions.edits import append_edit
+from sessions.folder import open_session
 from sessions.lock import take_lock
 
 Mocap = Callable[..., tuple[int, dict[str, Any]]]
@@ -40,3 +46,43 @@ def test_no_setting_is_written_under_a_run_of_another_process(session: Path, moc
     with take_lock(file.parent):
         assert code_of(mocap("run", session, "wave", "--set", "refine_rig=no")) == "take-busy"
     assert file.read_bytes() == before
+
+
+def turned(folder: Path) -> Path:
+    """Return a video of cam3 that is turned by a quarter against its calibration (320 x 240)."""
+    pictures = [np.full((320, 240, 3), 3 * f, np.uint8) for f in range(7)]
+    write_video(folder / "cam3.mp4", pictures, Fraction(30), (240, 320))
+    return folder / "cam3.mp4"
+
+
+def test_a_video_that_is_turned_against_the_calibration_is_refused_at_import(
+    session: Path, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    videos = [*shoot.videos[:2], turned(tmp_path)]
+    assert code_of(mocap("import", session, "walk", *videos)) == "size-rotated"
+    assert code_of(mocap("import", session, "wave", *videos, "--replace")) == "size-rotated"
+    assert open_session(session).take_names() == ["wave"]
+    assert open_session(session).take("wave").videos[2] == shoot.videos[2].resolve()
+
+
+def test_replaced_videos_leave_corrections_and_settings(
+    session: Path, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    take = open_session(session).take("wave")
+    append_edit(take.edits_file, "mask", camera="cam1", start_frame=3, end_frame=5, keypoints=[])
+    edits = take.edits_file.read_bytes()
+    other = Path(shutil.copy(shoot.videos[2], tmp_path / "cam3.mp4"))
+    assert code_of(mocap("import", session, "wave", *shoot.videos[:2], other)) == "take-exists"
+    more = ("--replace", "--subject-at", "0.5,-1")
+    assert mocap("import", session, "wave", *shoot.videos[:2], other, *more)[0] == 0
+    assert mocap("import", session, "wave", *shoot.videos, "--replace")[0] == 0
+    take = open_session(session).take("wave")
+    assert take.videos == tuple(v.resolve() for v in shoot.videos)
+    assert take.config == {"subject_at": (0.5, -1.0)}
+    assert take.edits_file.read_bytes() == edits
+
+
+def test_only_a_take_that_is_there_and_idle_gets_other_videos(session: Path, shoot: Any, mocap: Mocap) -> None:
+    assert code_of(mocap("import", session, "walk", *shoot.videos, "--replace")) == "take-missing"
+    with take_lock(session / "takes" / "wave"):
+        assert code_of(mocap("import", session, "wave", *shoot.videos, "--replace")) == "take-busy"
