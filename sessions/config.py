@@ -17,6 +17,8 @@ class Option:
     default: Any
     parse: Callable[[str], Any]
     help: str
+    is_stored_well: Callable[[Any], bool]
+    """Whether a value read from `take.toml` is of the right kind."""
 
 
 def _boolean(text: str) -> bool:
@@ -36,11 +38,29 @@ def parse_point(text: str) -> tuple[float, float] | None:
     return parts[0], parts[1]
 
 
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_point(value: Any) -> bool:
+    if not isinstance(value, list | tuple):
+        return False
+    parts = cast("list[Any]", value)
+    numbers = [v for v in parts if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    return len(parts) == len(numbers) == 2
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 OPTIONS: dict[str, Option] = {
-    "model": Option("auto", str, "2D keypoint model; auto: RTMPose when its weights are here, else BlazePose"),
-    "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer"),
-    "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer"),
-    "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there"),
+    "model": Option(
+        "auto", str, "2D keypoint model; auto: RTMPose when its weights are here, else BlazePose", _is_text
+    ),
+    "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer", _is_boolean),
+    "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer", _is_boolean),
+    "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there", _is_point),
 }
 """Every option; a stage sees those that it declares."""
 
@@ -75,10 +95,17 @@ def _parse_pair(pair: str) -> tuple[str, Any]:
 
 
 def check_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return stored options, lists as tuples. Raises InputError `setting-unknown` naming the file."""
+    """Return stored options, lists as tuples. Raises InputError `setting-unknown`, `setting-invalid`."""
     unknown = sorted(set(values) - set(OPTIONS))
     if unknown:
         raise InputError(
             "setting-unknown", f"{where}: unknown settings {', '.join(unknown)}.", f"Use: {', '.join(OPTIONS)}."
         )
+    for name, value in values.items():
+        if not OPTIONS[name].is_stored_well(value):
+            raise InputError(
+                "setting-invalid",
+                f"{where}: {name} = {value!r} is not a value of the right kind.",
+                f"Give a value for: {OPTIONS[name].help} (true and false without quotes, a point as [X, Y]).",
+            )
     return {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in values.items()}

@@ -117,7 +117,10 @@ def open_session(folder: Path) -> Session:
             "session-missing", f"{folder} is not a session (no session.toml).", f"Make one with `mocap init {folder}`."
         )
     version = _read_toml(folder / "session.toml").get("format")
-    if version != FORMAT:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        found = "no format" if version is None else f"format {version!r}"
+        raise _unreadable(folder / "session.toml", f"expected a format from 1 to {FORMAT}, got {found}")
+    if version > FORMAT:
         raise InputError(
             "session-too-new",
             f"{folder}/session.toml has format {version}, this program knows {FORMAT}.",

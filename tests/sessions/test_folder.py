@@ -90,6 +90,31 @@ def test_a_wrong_setting_is_an_error(pair: str, code: str) -> None:
     assert code_of(parse_settings, [pair]) == code
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['refine_rig = "no"', "recrop = 1", "model = 3", "subject_at = [1.0]", "subject_at = [nan, 0.0]"],
+)
+def test_a_stored_setting_of_the_wrong_kind_is_an_error(line: str, tmp_path: Path) -> None:
+    session = create_session(tmp_path / "s")
+    take = add_take(session, "walk", [tmp_path / "a.mp4"])
+    (take.folder / "take.toml").write_text(f'videos = [{{path = "a.mp4"}}]\n[config]\n{line}\n')
+    assert code_of(session.take, "walk") == "setting-invalid"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("format = 2", "session-too-new"),
+        ("", "session-unreadable"),
+        ("format = 0", "session-unreadable"),
+        ('format = "1"', "session-unreadable"),
+    ],
+)
+def test_a_session_of_no_known_format_is_newer_or_unreadable(line: str, code: str, tmp_path: Path) -> None:
+    (tmp_path / "session.toml").write_text(line)
+    assert code_of(open_session, tmp_path) == code
+
+
 def test_every_option_says_what_it_is() -> None:
     assert all(option.help for option in OPTIONS.values())
 
