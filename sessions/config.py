@@ -50,7 +50,7 @@ def _is_point(value: Any) -> bool:
     return len(parts) == len(numbers) == 2
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
