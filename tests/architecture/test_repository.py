@@ -134,6 +134,10 @@ def unknown_options(text: str) -> list[str]:
             parser.add_argument("--json")
             importlib.import_module(VERBS[verb]).add_arguments(parser)
             taken = set(parser._option_string_actions)
+            for action in parser._actions:  # what a verb's own verb takes, as in `calibrate rig --board`
+                if isinstance(action, argparse._SubParsersAction):
+                    inner = action.choices.get(rest.split()[0] if rest.split() else "")
+                    taken |= set(inner._option_string_actions) if inner else set()
             found += [f"{verb} {option}" for option in re.findall(r"--[a-z][a-z-]*", rest) if option not in taken]
     return found
 
@@ -145,6 +149,8 @@ def test_documents_give_only_options_that_the_verbs_take(document: str) -> None:
 
 def test_the_check_of_documents_can_fail() -> None:
     assert unknown_options("```\nmocap demo --frobnicate x\n```") == ["demo --frobnicate"]
+    assert unknown_options("`mocap calibrate rig --frobnicate`") == ["calibrate --frobnicate"]
+    assert unknown_options("`mocap calibrate board --board B --world board:V`") == ["calibrate --world"]
     assert commands_named("Run `mocap frobnicate x`.") == {"frobnicate"}
 
 
