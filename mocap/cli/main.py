@@ -217,7 +217,7 @@ def _cancelled(module: ModuleType | None) -> Cancelled:
 
 
 def _report(result: Result, json_mode: bool) -> tuple[int, str, Any]:
-    status = DONE if result.quality_ok else QUALITY
+    status = USER_ERROR if not result.done else DONE if result.quality_ok else QUALITY
     if not json_mode:
         return status, result.text, sys.stdout
     from sessions.jsontext import dumps

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
-    from sessions.folder import Session, Take
+    from sessions.folder import Session
 
 SUMMARY = "process the takes of a session, as far as they are not up to date"
 KEEPS_STAGES = True
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
-    """Process take after take."""
-    from mocap.core.errors import InputError
+    """Process take after take; one of several that fails does not stop the others."""
+    from mocap.core.errors import Cancelled, InputError, MocapError
     from sessions.config import parse_settings
     from sessions.folder import open_session
 
@@ -45,14 +45,25 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         raise InputError(
             "session-empty", f"{args.dir} has no takes.", f"Add one with `mocap import {args.dir} TAKE VIDEO...`."
         )
-    takes = [session.take(name) for name in names]
+    for name in set(names) - set(session.take_names()):
+        # A wrong name is a wrong command line: nothing is begun.
+        session.take(name)
     reports: dict[str, Any] = {}
     texts: list[str] = []
-    for take in takes:
-        reports[take.name], text = _run_take(session, take, settings, args.from_stage, ui)
-        texts.append(f"{take.name}: {text}")
-    is_ok = all(d["severity"] != "quality" for r in reports.values() for d in r["diagnostics"])
-    return Result({"takes": reports}, "\n\n".join(texts), quality_ok=is_ok)
+    for name in names:
+        try:
+            reports[name], text = _run_take(session, name, settings, args.from_stage, ui)
+        except Cancelled:
+            raise
+        except MocapError as error:
+            if len(names) == 1:
+                raise
+            reports[name] = {"error": {"code": error.code, "message": error.message, "advice": error.advice}}
+            text = f"error [{error.code}]: {error}"
+        texts.append(f"{name}: {text}")
+    done = [r for r in reports.values() if "error" not in r]
+    is_ok = all(d["severity"] != "quality" for r in done for d in r["diagnostics"])
+    return Result({"takes": reports}, "\n\n".join(texts), quality_ok=is_ok, done=len(done) == len(reports))
 
 
 def _check(settings: Mapping[str, Any], from_stage: str | None) -> None:
@@ -69,7 +80,7 @@ def _check(settings: Mapping[str, Any], from_stage: str | None) -> None:
 
 
 def _run_take(
-    session: Session, take: Take, settings: dict[str, Any], from_stage: str | None, ui: Ui
+    session: Session, name: str, settings: dict[str, Any], from_stage: str | None, ui: Ui
 ) -> tuple[dict[str, Any], str]:
     from sessions.folder import write_take
     from sessions.lock import take_lock
@@ -77,10 +88,11 @@ def _run_take(
     from sessions.process import process_take
     from sessions.timing import Laps
 
+    take = session.take(name)
     if settings:
         # Read again under the lock: another process may have changed the take since it was opened.
         with take_lock(take.folder):
-            take = session.take(take.name)
+            take = session.take(name)
             take = replace(take, config={**take.config, **settings})
             write_take(take)
     laps = Laps()

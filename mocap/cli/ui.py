@@ -36,6 +36,8 @@ class Result:
     """What a person reads."""
     quality_ok: bool = True
     """False: everything was done, but a quality gate failed (exit status 3)."""
+    done: bool = True
+    """False: part of the work failed, as the data and the text say (exit status 1)."""
 
 
 class Cancellation:

@@ -86,3 +86,22 @@ def test_only_a_take_that_is_there_and_idle_gets_other_videos(session: Path, sho
     assert code_of(mocap("import", session, "walk", *shoot.videos, "--replace")) == "take-missing"
     with take_lock(session / "takes" / "wave"):
         assert code_of(mocap("import", session, "wave", *shoot.videos, "--replace")) == "take-busy"
+
+
+def test_a_broken_take_does_not_stop_the_others(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
+    for name in ("amble", "bow"):
+        (tmp_path / name).mkdir()
+        copies = [Path(shutil.copy(v, tmp_path / name / v.name)) for v in shoot.videos]
+        assert mocap("import", session, name, *copies)[0] == 0
+    (tmp_path / "amble" / "cam2.mp4").unlink()
+    (session / "takes" / "bow" / "take.toml").write_text("videos = [")
+    status, data = mocap("run", session)
+    assert status == 1
+    assert data["takes"]["amble"]["error"]["code"] == "video-missing"
+    assert data["takes"]["bow"]["error"]["code"] == "session-unreadable"
+    assert data["takes"]["wave"]["frames"] == 23
+
+
+def test_a_take_that_is_not_there_is_said_before_any_is_run(session: Path, stand_in: Any, mocap: Mocap) -> None:
+    assert code_of(mocap("run", session, "wave", "nobody")) == "take-missing"
+    assert stand_in.RUNS == []
