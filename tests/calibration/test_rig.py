@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from calibration.board import parse_board
 from calibration.board_views import BoardViews
 from calibration.lens_prior import LensPrior
 from calibration.rig import RigResult, Verdict, calibrate_rig
-from mocap.core.camera import CameraRig, LensModel
+from mocap.core.camera import CameraRig, Intrinsics, LensModel
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project
 from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
@@ -36,7 +37,7 @@ def views_of(rig: CameraRig, xy_px: np.ndarray) -> BoardViews:
 
 
 def recording(
-    n_cameras: int = 5, n_frames: int = 97, *, model: LensModel = LensModel.BROWN, **options: float
+    n_cameras: int = 5, n_frames: int = 97, *, model: LensModel = LensModel.BROWN, **options: Any
 ) -> tuple[CameraRig, BoardViews]:
     """Return a rig and what it saw of the board."""
     rng = np.random.default_rng(4)
@@ -44,7 +45,7 @@ def recording(
     return rig, views_of(rig, shoot_board(rig, BOARD.corners_m, n_frames, rng, **options).xy_px)
 
 
-def lenses(rig: CameraRig) -> dict[str, object]:
+def lenses(rig: CameraRig) -> dict[str, Intrinsics | LensPrior]:
     """Return the true lenses."""
     return {c.name: c.intrinsics for c in rig.cameras}
 
@@ -61,7 +62,7 @@ def errors(found: CameraRig, truth: CameraRig) -> tuple[float, float, float]:
     return 1000 * gap.max(), angle.max(), 100 * max(focal)
 
 
-def code_of(views: BoardViews, given: dict[str, object] | None = None) -> str:
+def code_of(views: BoardViews, given: dict[str, Intrinsics | LensPrior] | None = None) -> str:
     """Return the code of the error that calibrating raises."""
     with pytest.raises(InputError) as caught:
         calibrate_rig(views, given)

@@ -15,12 +15,14 @@ from mocap.kernels.rotations import quat_exp, quat_to_matrix
 
 CORNERS = np.array([[x, y, 0.0] for y in (-0.3, -0.1, 0.1, 0.3) for x in (-0.2, 0.0, 0.2)])
 LENSES = (
-    Intrinsics((1920, 1080), np.array([980.0, 991.0]), np.array([951.0, 547.0]), [-0.12, 0.04, 0.001, -0.002, 0.01]),
+    Intrinsics(
+        (1920, 1080), np.array([980.0, 991.0]), np.array([951.0, 547.0]), np.array([-0.12, 0.04, 0.001, -0.002, 0.01])
+    ),
     Intrinsics(
         (1920, 1080),
         np.array([870.0, 866.0]),
         np.array([970.0, 530.0]),
-        [0.03, -0.01, 0.004, -0.001],
+        np.array([0.03, -0.01, 0.004, -0.001]),
         LensModel.FISHEYE,
     ),
 )

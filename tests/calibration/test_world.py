@@ -58,7 +58,7 @@ def on_floor() -> np.ndarray:
 def worst_mm_deg(a: CameraRig, b: CameraRig) -> tuple[float, float]:
     apart = [np.linalg.norm(x.center_world_m - y.center_world_m) for x, y in zip(a.cameras, b.cameras, strict=True)]
     traces = [np.trace(x.R_cam_from_world @ y.R_cam_from_world.T) for x, y in zip(a.cameras, b.cameras, strict=True)]
-    return 1000 * max(apart), float(np.degrees(np.arccos(np.clip((min(traces) - 1) / 2, -1, 1))))
+    return float(1000 * max(apart)), float(np.degrees(np.arccos(np.clip((min(traces) - 1) / 2, -1, 1))))
 
 
 def test_a_board_on_the_floor_makes_the_world() -> None:

@@ -135,7 +135,7 @@ class Publisher(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Publisher
+    server: Publisher  # pyright: ignore[reportIncompatibleVariableOverride]  # the handler is made by Publisher alone
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
