@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from mocap.core.errors import SetupError
-from mocap.core.publish import disk_error, published
+from mocap.core.publish import disk_error, published, published_set
 
 
 def names(folder: Path) -> list[str]:
@@ -44,3 +45,51 @@ def test_a_file_where_the_folder_should_be_is_an_error_with_advice(tmp_path: Pat
 
 def test_a_full_disk_is_called_so() -> None:
     assert disk_error(OSError(errno.ENOSPC, "No space left on device"), Path("take.trc")).code == "output-full"
+
+
+def test_a_set_of_files_appears_together(tmp_path: Path) -> None:
+    (tmp_path / "a.trc").write_text("old")
+    with published_set(tmp_path) as staging:
+        (staging / "a.trc").write_text("new")
+        (staging / "b.trc").write_text("new")
+        assert (tmp_path / "a.trc").read_text() == "old"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.trc": "new", "b.trc": "new"}
+
+
+def test_after_an_error_in_a_set_everything_is_as_before(tmp_path: Path) -> None:
+    (tmp_path / "a.trc").write_text("old")
+
+    def write_set() -> None:
+        with published_set(tmp_path) as staging:
+            (staging / "a.trc").write_text("new")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(SetupError) as caught:
+        write_set()
+    assert caught.value.code == "output-full"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.trc": "old"}
+
+
+def test_a_renaming_that_fails_is_undone_for_the_whole_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.trc").write_text("old")
+    (tmp_path / "c.trc").mkdir()
+    (tmp_path / "c.trc" / "mine").write_text("mine")
+    replace = os.replace
+
+    def fails_for_c(source: Path, target: Path) -> None:
+        if Path(target) == tmp_path / "c.trc" and Path(source).is_file():
+            raise OSError(errno.EACCES, "Permission denied")
+        replace(source, target)
+
+    def write_set() -> None:
+        with published_set(tmp_path) as staging:
+            for name in ("a.trc", "b.trc", "c.trc"):
+                (staging / name).write_text("new")
+
+    monkeypatch.setattr("mocap.core.publish.os.replace", fails_for_c)
+    with pytest.raises(SetupError) as caught:
+        write_set()
+    assert caught.value.code == "output-not-writable"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.trc", "c.trc"]
+    assert (tmp_path / "a.trc").read_text() == "old"
+    assert (tmp_path / "c.trc" / "mine").read_text() == "mine"

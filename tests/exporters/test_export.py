@@ -152,7 +152,33 @@ def test_a_read_only_folder_is_named_and_what_existed_is_kept(
     assert old.read_text() == "precious"
 
 
-def test_a_cancelled_export_keeps_the_files_that_were_finished(samples: ModuleType, tmp_path: Path) -> None:
+def test_a_disk_that_fills_in_the_middle_of_a_set_leaves_every_earlier_file(
+    samples: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("subject_0.bvh", "subject_0.trc"):
+        (tmp_path / name).write_text("precious")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(FORMATS, "trc", replace(FORMATS["trc"], write=full))
+    with pytest.raises(SetupError, match=r"subject_0\.trc: the disk is full"):
+        export(samples.sample_take(), ["bvh", "trc"], tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "subject_0.bvh": "precious",
+        "subject_0.trc": "precious",
+    }
+
+
+def test_another_rate_has_a_name_of_its_own(samples: ModuleType, tmp_path: Path) -> None:
+    take = samples.sample_take()
+    own, half = take.motion.timeline.fps, take.motion.timeline.fps / 2
+    (same,) = export(take, ["bvh"], tmp_path, fps=own)
+    (other,) = export(take, ["bvh"], tmp_path, fps=half)
+    assert (same.path.name, other.path.name) == ("subject_0.bvh", f"subject_0_{float(half):.6g}fps.bvh")
+
+
+def test_a_cancelled_export_publishes_nothing(samples: ModuleType, tmp_path: Path) -> None:
     class StopAfterOne:
         def start(self, label: str, total: float | None) -> None: ...
 
@@ -163,7 +189,7 @@ def test_a_cancelled_export_keeps_the_files_that_were_finished(samples: ModuleTy
 
     with pytest.raises(KeyboardInterrupt):
         export(samples.sample_take(), ["bvh", "trc"], tmp_path, progress=StopAfterOne())
-    assert [p.name for p in tmp_path.iterdir()] == ["subject_0.bvh"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_blender_fbx_names_the_command_that_installs_it(

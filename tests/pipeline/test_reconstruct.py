@@ -154,6 +154,7 @@ def test_wrong_options_are_named(
 ) -> None:
     got, data = mocap(*take.arguments(tmp_path / "out", *more))
     assert (got, data["error"]["code"]) == (status, code)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_place_with_negative_coordinates_is_no_option(take: Take, mocap: Mocap, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from mocap.media.encode import write_video
+from sessions import lock
 from sessions.edits import append_edit
 from sessions.folder import open_session
 from sessions.lock import take_lock
@@ -105,3 +108,20 @@ def test_a_broken_take_does_not_stop_the_others(session: Path, shoot: Any, mocap
 def test_a_take_that_is_not_there_is_said_before_any_is_run(session: Path, stand_in: Any, mocap: Mocap) -> None:
     assert code_of(mocap("run", session, "wave", "nobody")) == "take-missing"
     assert stand_in.RUNS == []
+
+
+def test_a_take_that_may_only_be_read_is_exported_elsewhere(
+    session: Path, mocap: Mocap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mocap("run", session)[0] == 0
+    real = os.open
+
+    def read_only(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if str(path).startswith(str(session)) and flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(lock.os, "open", read_only)
+    status, data = mocap("export", f"{session}/wave", "--to", "bvh", "--out", tmp_path / "elsewhere")
+    assert status == 0, data
+    assert [Path(f["path"]).parent for f in data["files"]] == [tmp_path / "elsewhere"]

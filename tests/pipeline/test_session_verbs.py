@@ -216,6 +216,19 @@ def test_without_blender_the_other_files_are_written_and_the_command_that_mends_
     assert [f["format"] for f in data["files"]] == ["bvh"]
     assert data["diagnostics"][0]["code"] == "blender-missing"
     assert "pip install" in data["diagnostics"][0]["message"]
+    assert "earlier run" not in data["diagnostics"][0]["message"]
+
+
+def test_without_blender_an_fbx_of_an_earlier_run_is_said_to_be_old(
+    session: Path, mocap: Mocap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.fbx.blender_command", lambda: None)
+    old = session / "takes" / "wave" / "exports" / "subject_0.fbx"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    _, data = mocap("export", f"{session}/wave", "--to", "fbx")
+    assert "subject_0.fbx that is there is of an earlier run" in data["diagnostics"][0]["message"]
+    assert old.read_text() == "old"
 
 
 def test_an_unknown_format_or_rig_lists_the_known_ones(session: Path, mocap: Mocap) -> None:
@@ -230,7 +243,7 @@ def test_an_unknown_format_or_rig_lists_the_known_ones(session: Path, mocap: Moc
 def test_an_export_for_a_character_at_another_rate_goes_to_its_own_folder(session: Path, mocap: Mocap) -> None:
     status, data = mocap("export", f"{session}/wave", "--to", "bvh", "--rig", "mixamo", "--fps", "15")
     assert status == 0
-    text = (session / "takes" / "wave" / "exports" / "mixamo" / "subject_0.bvh").read_text()
+    text = (session / "takes" / "wave" / "exports" / "mixamo" / "subject_0_15fps.bvh").read_text()
     assert "Frames: 12" in text
     assert data["files"][0]["max_error_mm"] <= 0.5
 
