@@ -6,6 +6,7 @@ The operating system frees the lock when its holder dies, so none goes stale.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -19,17 +20,25 @@ from mocap.core.errors import InputError
 OWNER_BYTES = 1 << 12
 """Windows locks a range of bytes: one behind the text, so that others can still read who holds it."""
 
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 @contextlib.contextmanager
 def take_lock(folder: Path, wait_s: float = 0.0) -> Generator[None]:
-    """Hold the lock of a take's folder.
+    """Hold the lock of a take's folder; one that we may only read needs none, as nothing can be written there.
 
     Raises:
         InputError: `take-busy` when another process still holds it after `wait_s`; names its process and machine.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno not in _READ_ONLY or not folder.is_dir():
+            raise
+        yield
+        return
     until_s = time.monotonic() + wait_s
     try:
         while not _try_lock(handle):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocap.cli.options import writable_folder
+from mocap.cli.options import output_folder
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.stages import FROM_FOOTAGE
     from sessions.timing import Laps
 
-    writable_folder(args.out)
-    footage = demo_footage(ui.progress)
-    model = estimator("auto")
-    if model.is_fallback:
-        ui.note(model.notice)
-    session, take = _session(args.out / "session", footage)
-    laps = Laps()
-    first = FROM_FOOTAGE[0].name if args.fresh else None
-    done = process_take(session, take, ui.progress, recompute_from=first)
-    laps.laps(done.run.wall_s)
-    exports = [("studio", FORMATS), *((rig, RETARGETED) for rig in RIGS)]
-    data = write_everything(done, args.out, "Demo: balancing on a beam", exports, laps, ui.progress)
-    data["reused"] = sorted(done.run.reused)
-    is_ok = all(d["severity"] != "quality" for d in data["diagnostics"])
-    return Result({"out": str(args.out), **data}, _text(args.out, data, summary_text(data)), quality_ok=is_ok)
+    with output_folder(args.out):
+        footage = demo_footage(ui.progress)
+        model = estimator("auto")
+        if model.is_fallback:
+            ui.note(model.notice)
+        session, take = _session(args.out / "session", footage)
+        laps = Laps()
+        first = FROM_FOOTAGE[0].name if args.fresh else None
+        done = process_take(session, take, ui.progress, recompute_from=first)
+        laps.laps(done.run.wall_s)
+        exports = [("studio", FORMATS), *((rig, RETARGETED) for rig in RIGS)]
+        data = write_everything(done, args.out, "Demo: balancing on a beam", exports, laps, ui.progress)
+        data["reused"] = sorted(done.run.reused)
+        is_ok = all(d["severity"] != "quality" for d in data["diagnostics"])
+        return Result({"out": str(args.out), **data}, _text(args.out, data, summary_text(data)), quality_ok=is_ok)
 
 
 def _text(out: Path, data: dict[str, Any], summary: str) -> str:

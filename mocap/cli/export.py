@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mocap.cli.options import frame_rate
 from mocap.cli.ui import Result, Ui
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("take", metavar="DIR/TAKE", help="session and take")
     parser.add_argument("--to", required=True, metavar="FORMATS", help="list with commas, e.g. bvh,fbx,glb,trc,c3d,csv")
+    parser.add_argument("--out", type=Path, metavar="OUT", help="folder for the files (default: the take's exports)")
     parser.add_argument("--rig", default="studio", metavar="NAME", help="character rig (default: studio)")
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate (default: that of the take)")
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         raise InputError("rig-unknown", f"There is no rig {args.rig!r}.", f"Choose one of: {', '.join(rigs)}.")
     session, take = split_take_path(args.take)
     done = process_take(session, take, ui.progress)
-    folder = take.exports if args.rig == STUDIO_RIG else take.exports / args.rig
+    folder = args.out or (take.exports if args.rig == STUDIO_RIG else take.exports / args.rig)
     written = export_all(
         done.solved,
         formats,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import math
 import tempfile
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,3 +63,21 @@ def writable_folder(folder: Path) -> None:
         code = "output-full" if is_full else "output-not-writable"
         what = "the disk is full" if is_full else f"cannot be written to: {error.strerror}"
         raise SetupError(code, f"{folder}: {what}.", "Choose another output folder or mend this one.") from error
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Generator[None]:
+    """Have a writable folder; whatever of it was made and is still empty when the work fails is removed.
+
+    Raises:
+        SetupError: as `writable_folder`.
+    """
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        writable_folder(folder)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+        raise

@@ -6,7 +6,7 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from mocap.cli.options import frame_rate, point, writable_folder
+from mocap.cli.options import frame_rate, output_folder, point
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
@@ -55,27 +55,27 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             f"There is no keypoint set {args.keypoint_set!r}.",
             f"Choose one of: {', '.join(keypoint_set_names())}.",
         )
-    writable_folder(args.out)
-    laps.lap("start")
-    rig_file = read_rig_file(args.rig)
-    rig = rig_file.rig
-    files = read_keypoints(args.keypoints, rig.names, args.fps, args.keypoint_set, ui.progress)
-    time_maps = read_times(args.times, rig.names) if args.times else {}
-    laps.lap("read")
-    fps = Fraction(args.fps)
-    settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at}
-    done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
-    laps.laps(done.run.wall_s)
-    processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
-    wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
-    written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
-    laps.lap("export")
-    data = report_data(processed, laps.seconds)
-    found = [*all_findings(processed), *written.missing]
-    data["diagnostics"] = [d.to_json() for d in found]
-    data["files"] = [*(f.path.name for f in written.files), "report.json"]
-    laps.lap("report")
-    data["seconds"] = laps.seconds
-    write_json(args.out / "report.json", data)
-    text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
-    return Result(data, text, quality_ok=is_good(found))
+    with output_folder(args.out):
+        laps.lap("start")
+        rig_file = read_rig_file(args.rig)
+        rig = rig_file.rig
+        files = read_keypoints(args.keypoints, rig.names, args.fps, args.keypoint_set, ui.progress)
+        time_maps = read_times(args.times, rig.names) if args.times else {}
+        laps.lap("read")
+        fps = Fraction(args.fps)
+        settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at}
+        done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
+        laps.laps(done.run.wall_s)
+        processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
+        wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
+        written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
+        laps.lap("export")
+        data = report_data(processed, laps.seconds)
+        found = [*all_findings(processed), *written.missing]
+        data["diagnostics"] = [d.to_json() for d in found]
+        data["files"] = [*(f.path.name for f in written.files), "report.json"]
+        laps.lap("report")
+        data["seconds"] = laps.seconds
+        write_json(args.out / "report.json", data)
+        text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
+        return Result(data, text, quality_ok=is_good(found))
