@@ -54,7 +54,9 @@ class Batcher(Generic[Item, Answer]):
         while (first := self._waiting.get()) is not None:
             batch = [first]
             is_over = False
-            while len(batch) < self._max_batch:
+            # A fair share of what waits: one thread must not take all of it while another has nothing to do.
+            share = -(-(self._waiting.qsize() + 1) // self._n_threads)
+            while len(batch) < min(share, self._max_batch):
                 try:
                     more = self._waiting.get_nowait()
                 except queue.Empty:

@@ -72,16 +72,16 @@ def cut(picture: np.ndarray, window: Window, input_size: tuple[int, int]) -> np.
     """Return the [height width 3] uint8 crop."""
     import cv2
 
-    crop_from = crop_from_image(window, input_size)
-    image_from = _inverse(crop_from)
-    one = 1 << _BITS
+    image_from = _inverse(crop_from_image(window, input_size))
     x, y = np.arange(input_size[0]), np.arange(input_size[1])
-    ix = np.rint(image_from[0, 0] * x * one)[None] + np.rint((image_from[0, 1] * y + image_from[0, 2]) * one)[:, None]
-    iy = np.rint(image_from[1, 0] * x * one)[None] + np.rint((image_from[1, 1] * y + image_from[1, 2]) * one)[:, None]
-    half = one // _STEPS // 2
-    at = np.stack([ix, iy], axis=-1).astype(np.int64) + half >> (_BITS - 5)
-    whole = np.clip(at >> 5, -(2**15), 2**15 - 1).astype(np.int16)
-    part = ((at[..., 1] & (_STEPS - 1)) * _STEPS + (at[..., 0] & (_STEPS - 1))).astype(np.uint16)
+    part, whole = np.zeros((len(y), len(x)), np.uint16), np.empty((len(y), len(x), 2), np.int16)
+    one, half = 1 << _BITS, (1 << _BITS) // _STEPS // 2
+    for axis, (from_x, from_y, offset) in enumerate(image_from):
+        along = np.rint(from_x * x * one).astype(np.int32)
+        down = np.rint((from_y * y + offset) * one).astype(np.int32) + half
+        at = (down[:, None] + along) >> (_BITS - 5)
+        part |= ((at & (_STEPS - 1)) << (5 * axis)).astype(np.uint16)
+        whole[..., axis] = np.clip(at >> 5, -(2**15), 2**15 - 1)
     return cv2.remap(picture, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
