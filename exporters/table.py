@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import struct
 import time
@@ -21,7 +20,7 @@ from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
 from exporters.resample import resample_take
 from mocap.core.errors import InputError, SetupError
 from mocap.core.progress import NoProgress, Progress, track
-from mocap.core.publish import disk_error
+from mocap.core.publish import disk_error, published_set
 from mocap.core.skeleton import Motion
 from mocap.core.take import SolvedTake
 
@@ -42,6 +41,7 @@ FORMATS: dict[str, Format] = {
     )
 }
 STUDIO_RIG = "studio"
+NEEDS_A_PROGRAM = ("blender-missing",)
 _NO_SPACE_BYTES = 1 << 16
 
 
@@ -56,13 +56,17 @@ def export(
     retarget: Callable[[Motion, str], Motion] | None = None,
     videos: Mapping[str, Path] | None = None,
     pixel_maps: Mapping[str, np.ndarray] | None = None,
+    on_missing: Callable[[Path, SetupError], None] | None = None,
 ) -> list[ExportedFile]:
     """Write `<folder>/<subject><suffix>` for each format and return what was published.
 
-    Each file is written under a temporary name beside its destination, read back, compared with its source, and only
-    then put in place; what existed before is kept whenever anything fails. `rig_name` other than the take's own needs
-    `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own rate by default; `units` is that of BVH.
-    `videos` and `pixel_maps` (see `Job`) are for formats that show footage.
+    All files are written to a temporary folder inside `folder`, read back and compared with their source; only then
+    are they put in place, together. When anything fails, everything that existed is as it was. `on_missing` is told of
+    files (path and reason) that need a program which is not there, and the others are written; without it that is an
+    error. Files at another rate than the take's say so in their names: `<subject>_30fps<suffix>`.
+
+    `rig_name` other than the take's own needs `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own
+    rate by default; `units` is that of BVH. `videos` and `pixel_maps` (see `Job`) are for formats that show footage.
 
     Raises InputError `format-unknown`, `units-unknown` or `fps-not-positive`; SetupError `output-not-writable`,
     `output-full` or `export-mismatch`; and what `retarget` and the FBX worker raise.
@@ -77,12 +81,21 @@ def export(
             raise ValueError(f"rig {rig_name!r} needs the function that transfers motion to it")
         take = replace(take, motion=retarget(take.motion, rig_name))
     job = Job(resample_take(take, fps) if fps is not None else take, units, videos, pixel_maps)
+    name = take.subject
+    if fps is not None and fps != take.motion.timeline.fps:
+        name = f"{name}_{float(fps):.6g}fps"
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, folder) from error
-    return [_export_one(job, row, folder) for row in track(rows, progress or NoProgress(), "export", len(rows))]
+    done: list[ExportedFile] = []
+    with published_set(folder) as staging:
+        for row in track(rows, progress or NoProgress(), "export", len(rows)):
+            final = folder / f"{name}{row.suffix}"
+            try:
+                done.append(_export_one(job, row, staging / final.name, final))
+            except SetupError as error:
+                if on_missing is None or error.code not in NEEDS_A_PROGRAM:
+                    raise
+                on_missing(final, error)
+    return done
 
 
 def _rows(formats: Iterable[str]) -> list[Format]:
@@ -97,20 +110,17 @@ def _rows(formats: Iterable[str]) -> list[Format]:
     return [FORMATS[n] for n in names]
 
 
-def _export_one(job: Job, row: Format, folder: Path) -> ExportedFile:
+def _export_one(job: Job, row: Format, partial: Path, final: Path) -> ExportedFile:
     start = time.perf_counter()
-    final = folder / f"{job.take.subject}{row.suffix}"
-    # The suffix stays last: some writers and readers go by it.
-    partial = folder / f".{job.take.subject}.{os.getpid()}-partial{row.suffix}"
     try:
         row.write(job, partial)
         error_m = _read_back(job, row, partial, final)
-        os.replace(partial, final)
     except OSError as error:
         raise disk_error(error, final) from error
     finally:
         with suppress(OSError):
-            for left_over in folder.glob(glob_escape(partial.name) + "*"):
+            # What a writer leaves beside its file is no part of the set.
+            for left_over in partial.parent.glob(glob_escape(partial.name) + "?*"):
                 left_over.unlink(missing_ok=True)
     return ExportedFile(final, row.name, time.perf_counter() - start, error_m)
 

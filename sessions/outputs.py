@@ -22,7 +22,6 @@ from sessions.jsontext import write_json
 from sessions.process import Processed
 from sessions.timing import Laps
 
-BLENDER_MISSING = "blender-missing"
 RETARGETED = ("bvh", "fbx", "glb")
 """Formats that carry a skeleton, so that another rig makes sense in them."""
 
@@ -49,16 +48,15 @@ def parse_formats(text: str) -> list[str]:
 
 
 def export_all(take: SolvedTake, formats: Sequence[str], folder: Path, progress: Progress, **options: Any) -> Written:
-    """Export every format; one that needs a missing Blender becomes a finding with the command that mends it."""
+    """Export every format, all or none; one that needs a missing Blender becomes a finding that says how to mend it."""
     written = Written()
-    for name in formats:
-        try:
-            written.files += export(take, [name], folder, progress=progress, retarget=retarget, **options)
-        except SetupError as error:
-            if error.code != BLENDER_MISSING:
-                raise
-            found = Diagnostic(error.code, Severity.QUALITY, str(error), {"file": f"{take.subject}.{name}"})
-            written.missing.append(found)
+
+    def missing(file: Path, error: SetupError) -> None:
+        old = f" The {file.name} that is there is of an earlier run and was left as it is." if file.exists() else ""
+        data = {"file": file.name, "is_old_file_there": bool(old)}
+        written.missing.append(Diagnostic(error.code, Severity.QUALITY, f"{error}{old}", data))
+
+    written.files += export(take, formats, folder, progress=progress, retarget=retarget, on_missing=missing, **options)
     return written
 
 

@@ -1,14 +1,19 @@
-"""Files that appear under their name whole or not at all."""
+"""Files, and sets of files, that appear under their names whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import shutil
+import uuid
 from collections.abc import Generator
 from pathlib import Path
 
 from mocap.core.errors import SetupError
+
+RESERVE_BYTES = 1 << 15
+"""Room for the `report.json` of a set of files."""
 
 
 @contextlib.contextmanager
@@ -28,6 +33,52 @@ def published(file: Path) -> Generator[Path, None, None]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def published_set(folder: Path, reserve_bytes: int = RESERVE_BYTES) -> Generator[Path, None, None]:
+    """Yield a temporary folder inside `folder`; its files move to `folder` together when the block ends.
+
+    The folder is made. After an error, in the block or in a renaming, everything that existed is as it was. Before
+    anything is put in place `reserve_bytes` are shown to be free, for the report that is written after the set.
+    Raises SetupError output-not-writable, output-full for an OSError.
+    """
+    staging = folder / f".{os.getpid()}-{uuid.uuid4().hex[:8]}-partial"
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+        reserve = staging / ".reserve"
+        reserve.write_bytes(os.urandom(reserve_bytes))
+        reserve.unlink()
+        _move_all(staging, folder)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_all(staging: Path, folder: Path) -> None:
+    """Move every file of `staging` to `folder`; put everything back when one cannot be moved. Raises OSError."""
+    files = sorted(staging.iterdir())
+    earlier = staging / "earlier"
+    earlier.mkdir()
+    moved: list[tuple[Path, bool]] = []
+    try:
+        for file in files:
+            final = folder / file.name
+            is_there = final.exists()
+            if is_there:
+                os.replace(final, earlier / file.name)
+            moved.append((final, is_there))
+            os.replace(file, final)
+    except BaseException:
+        # Renaming takes no space, so it can be undone on a full disk too.
+        for final, is_there in reversed(moved):
+            if is_there:
+                os.replace(earlier / final.name, final)
+            else:
+                final.unlink(missing_ok=True)
+        raise
 
 
 def disk_error(error: OSError, path: Path) -> SetupError:
