@@ -71,8 +71,9 @@ function reprojection(seek) {
     put(String(Math.round(v * 100) / 100), (L / W) * 100, y(v), "-130%,-50%");
   }
   for (let k = 0; k <= 5; k++) {
-    const s = charts.from_s + (k / 5) * (charts.to_s - charts.from_s);
-    put(s.toFixed(2) + " s", (L + (k / 5) * (W - L)) / W * 100, H - 18, k === 5 ? "-100%,0" : k ? "-50%,0" : "0,0");
+    // Columns reach half a frame beyond the first and last instant; the labels stand at the instants themselves.
+    const s = charts.first_s + (k / 5) * (charts.last_s - charts.first_s), u = (s - charts.from_s) / (charts.to_s - charts.from_s);
+    put(s.toFixed(2) + " s", (L + u * (W - L)) / W * 100, H - 18, k === 5 ? "-100%,0" : k ? "-50%,0" : "0,0");
   }
   names.forEach((name, c) => {
     let path = "", pen = false;

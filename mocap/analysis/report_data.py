@@ -89,6 +89,8 @@ def chart_data(take: SolvedTake, quality: Quality) -> dict[str, Any]:
     return {
         "from_s": float(edges_s[0]),
         "to_s": float(edges_s[-1]),
+        "first_s": timeline.start_s,
+        "last_s": timeline.start_s + max(timeline.n_frames - 1, 0) / fps,
         "n_columns": n_columns,
         "reprojection_px": cameras,
         "sources": _pack_bytes(_binned_source(take.keypoints.source, n_columns)),

@@ -96,6 +96,15 @@ def test_a_filled_frame_is_seen_in_the_timeline_of_a_long_take(new_take):
     assert strip[10, 1000 * 720 // 1499] == Source.INTERPOLATED
 
 
+def test_the_chart_is_labelled_from_the_first_instant_to_the_last(new_take):
+    from mocap.analysis.quality import measure_quality
+
+    take = new_take(n_frames=7, start_s=0.0)
+    data = chart_data(take, measure_quality(take))
+    assert (data["first_s"], data["last_s"]) == (0.0, pytest.approx(6 * 1001 / 60000))
+    assert data["from_s"] < data["first_s"] < data["last_s"] < data["to_s"]
+
+
 def test_worst_moments_carry_pictures_of_the_footage(new_take, footage, tmp_path):
     take = new_take(n_frames=53, n_cameras=3, noise_px=5.0)
     path = write_report(tmp_path / "report.html", take, title="walk", videos=footage(take))
