@@ -2,9 +2,9 @@
 
     python benchmarks/sync_motion.py --cameras 4 --seeds 1 5 27 --frames 600 [--no-rig]
 
-Takes are made by ../shared/bench/make_take.py (`--time-offsets 1 --drift-ppm 40`). It refuses offsets beyond 0.9 s, which
-a standard deviation of 1 s exceeds for most seeds; `--seeds auto N` uses the first N seeds that it accepts, so offsets
-are cut at 0.9 s (between two cameras up to 1.8 s; standard deviation about 0.5 s). `--start S` shifts each
+Takes are made by ../shared/bench/make_take.py (`--time-offsets 1 --drift-ppm 40`). It refuses offsets beyond 0.9 s,
+which a standard deviation of 1 s exceeds for most seeds; `--seeds auto N` uses the first N that it accepts, so
+offsets are cut at 0.9 s (between two cameras up to 1.8 s; standard deviation about 0.5 s). `--start S` shifts each
 camera's recording by a further random whole number of frames of standard deviation S seconds.
 """
 
@@ -16,12 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from calibration.files import read_rig
 from mocap.core.camera import CameraRig
+from mocap.core.keypoints import load_keypoint_set
+from mocap.core.timeline import TimeMap
 from mocap.pose2d.files import read_keypoints
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
@@ -33,6 +36,7 @@ class View:
 
     def __init__(self, xy_px: np.ndarray, score: np.ndarray, time_s: np.ndarray) -> None:
         self.xy_px, self.score, self.time_s = xy_px, score, time_s
+        self.keypoint_set = load_keypoint_set("halpe26")
 
 
 def accepted_seeds(n: int, cameras: int, seconds: float, offset_s: float, drift_ppm: float) -> list[int]:
@@ -48,7 +52,9 @@ def accepted_seeds(n: int, cameras: int, seconds: float, offset_s: float, drift_
     return seeds
 
 
-def load_take(cameras: int, seed: int, frames: int, offset_s: float, drift_ppm: float, cache: Path):
+def load_take(
+    cameras: int, seed: int, frames: int, offset_s: float, drift_ppm: float, cache: Path
+) -> tuple[CameraRig, list[View], np.ndarray, np.ndarray]:
     """Return (rig, views, true offsets, true drifts) of a take, made on first use."""
     file = cache / f"c{cameras}_s{seed}_f{frames}_o{offset_s}_d{drift_ppm}.npz"
     rig_file = file.with_suffix(".toml")
@@ -77,7 +83,9 @@ def load_take(cameras: int, seed: int, frames: int, offset_s: float, drift_ppm: 
     return read_rig(rig_file), views, data["offset"], data["drift"]
 
 
-def shift_starts(views: list[View], offset: np.ndarray, drift: np.ndarray, std_s: float, seed: int, keep: int):
+def shift_starts(
+    views: list[View], offset: np.ndarray, drift: np.ndarray, std_s: float, seed: int, keep: int
+) -> tuple[list[View], np.ndarray]:
     """Return views cut to `keep` frames from random starts, their clocks at 0 there, and the offsets that follow."""
     rng = np.random.default_rng([seed, 77])
     spare = len(views[0].time_s) - keep
@@ -89,8 +97,10 @@ def shift_starts(views: list[View], offset: np.ndarray, drift: np.ndarray, std_s
     return out, offset + (1 + drift * 1e-6) * begin
 
 
-def errors(maps, names, offset, drift, duration_s):
-    """Return errors of offset (s), of the clock in the middle and at worst over the recording (s), and of drift (ppm)."""
+def errors(
+    maps: Mapping[str, TimeMap], names: Sequence[str], offset: np.ndarray, drift: np.ndarray, duration_s: float
+) -> tuple[np.ndarray, ...]:
+    """Return errors of offset, of the clock in the middle and at worst over the recording (s), and of drift (ppm)."""
     rate = (1 + drift * 1e-6) / (1 + drift[0] * 1e-6)
     true_offset = (offset - offset[0]) / (1 + drift[0] * 1e-6)
     own = np.array([maps[n].offset_s for n in names])
@@ -146,12 +156,14 @@ def _list(values: np.ndarray, digits: int = 2) -> str:
 def _summary(rows: np.ndarray) -> None:
     at_0, middle, worst, ppm, sigma = rows.T
     z = at_0 / sigma
-    for name, e in (("offset at 0", at_0), ("middle", middle), ("worst over the take", worst)):
-        e = np.abs(e) * 1e3
+    for name, error in (("offset at 0", at_0), ("middle", middle), ("worst over the take", worst)):
+        e = np.abs(error) * 1e3
         shares = ", ".join(f"<{limit:g} ms {np.mean(e < limit):.1%}" for limit in (2, 8, 1000 / 60))
         print(f"{name}: median {np.median(e):.3f}, p95 {np.percentile(e, 95):.3f}, max {e.max():.3f} ms; {shares}")
-    print(f"drift: median {np.median(np.abs(ppm)):.1f}, p95 {np.percentile(np.abs(ppm), 95):.1f}, max {np.abs(ppm).max():.1f} ppm")
-    print(f"calibration of sigma: rms z {np.sqrt(np.mean(z**2)):.2f}, |z|<1 {np.mean(np.abs(z) < 1):.0%}, <2 {np.mean(np.abs(z) < 2):.0%}, max {np.abs(z).max():.1f}")
+    off = np.abs(ppm)
+    print(f"drift: median {np.median(off):.1f}, p95 {np.percentile(off, 95):.1f}, max {off.max():.1f} ppm")
+    inside = ", ".join(f"<{limit} {np.mean(np.abs(z) < limit):.0%}" for limit in (1, 2))
+    print(f"calibration of sigma: rms z {np.sqrt(np.mean(z**2)):.2f}, |z|{inside}, max {np.abs(z).max():.1f}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ METHODS = ("audio", "motion")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one file per camera; sound alone is fine")
+    parser.add_argument(
+        "videos", nargs="*", type=Path, metavar="VIDEO", help="one file per camera; sound alone is fine"
+    )
     parser.add_argument("--keypoints", type=Path, metavar="DIR", help="2D keypoints instead of videos")
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints, e.g. 60000/1001")
     parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")

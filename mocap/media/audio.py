@@ -72,7 +72,6 @@ def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | 
     from av.error import FFmpegError
 
     stream = container.streams.audio[0]
-    stream.thread_type = "AUTO"
     parts: list[tuple[int, np.ndarray]] = []
     rate = int(stream.rate or 48000)
     first_s: float | None = None

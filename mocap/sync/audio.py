@@ -300,7 +300,7 @@ def _line(time_s: np.ndarray, lag_s: np.ndarray) -> tuple[float, float, float, f
     Where lags differ by more than clocks can drift, the sound came from different places: the rate is then unknown.
     """
     weight = np.ones(len(lag_s))
-    centre, offset, rate = float(time_s.mean()), float(np.median(lag_s)), 0.0
+    centre, offset, rate, scale = float(time_s.mean()), float(np.median(lag_s)), 0.0, PEAK_S
     for _ in range(8):
         centre = float(np.average(time_s, weights=weight))
         u = time_s - centre

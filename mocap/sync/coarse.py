@@ -95,9 +95,9 @@ def correlate(a: list[np.ndarray], b: list[np.ndarray], start_a_s: float, start_
 
     total, weight = np.zeros(len(lags)), 0.0
     overlap = np.minimum(n_a, n_b + lags) - np.maximum(0, lags)
-    for x, y, w in zip(a, b, FEATURES, strict=True):
-        known_x, known_y = np.isfinite(x), np.isfinite(y)
-        x, y = np.where(known_x, x, 0.0), np.where(known_y, y, 0.0)
+    for signal_a, signal_b, w in zip(a, b, FEATURES, strict=True):
+        known_x, known_y = np.isfinite(signal_a), np.isfinite(signal_b)
+        x, y = np.where(known_x, signal_a, 0.0), np.where(known_y, signal_b, 0.0)
         both = sums(known_x.astype(float), known_y.astype(float))
         power = np.maximum(sums(x**2, known_y.astype(float)) * sums(known_x.astype(float), y**2), 1e-12)
         few = both < 0.2 * overlap * x.shape[1] * min(known_x.mean(), known_y.mean())

@@ -16,6 +16,8 @@ REJECT = 4.0
 """Evidence this many standard deviations away from what the rest says is left out."""
 MIN_FREEDOM = 0.02
 """Evidence whose offset is checked by others to less than this share of its variance cannot be judged."""
+USELESS_S = 0.5
+"""Evidence vaguer than this ties nothing."""
 MODEL_S = 0.0002
 """Error that no evidence knows of: exposure, rolling shutter, smoothing."""
 
@@ -31,7 +33,8 @@ class Fused:
     """By camera: the part of what is known of its offset that each source gave; adds up to 1."""
     used: tuple[Evidence, ...]
     rejected: tuple[tuple[Evidence, float], ...]
-    """Evidence left out, and its distance from the result in standard deviations."""
+    """Evidence left out, and its distance from the result in standard deviations; NaN: it contradicts what was left out
+    before it and is not supported by anything else."""
     chi: float
     """Root mean square of whitened disagreement; 1 when the stated uncertainties are right, NaN without redundancy."""
 
@@ -43,7 +46,7 @@ def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: s
     While the worst evidence is further than REJECT from the fit of all others that remain, it is left out.
     """
     reference = reference or camera_names[0]
-    active = [e for e in evidence if np.isfinite([e.time_a_s, e.time_b_s, e.sigma_s]).all() and e.sigma_s > 0]
+    active = [e for e in evidence if np.isfinite([e.time_a_s, e.time_b_s, e.sigma_s]).all() and 0 < e.sigma_s < USELESS_S]
     rejected: list[tuple[Evidence, float]] = []
     while True:
         system = _System(active, connected(active, camera_names, reference), reference)
@@ -52,12 +55,31 @@ def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: s
             break
         rejected.append((active[worst], distance))
         active.pop(worst)
+    unsupported = _unsupported(active, rejected)
+    if unsupported:
+        active = [e for e in active if e not in unsupported]
+        rejected += [(e, float("nan")) for e in unsupported]
+        system = _System(active, connected(active, camera_names, reference), reference)
     chi = system.chi()
     inflate = max(1.0, chi) if np.isfinite(chi) else 1.0
     maps = {reference: TimeMap(0.0, 0.0, 0.0, ())}
     maps |= {name: system.time_map(name, inflate) for name in system.names}
     maps = {n: maps[n] for n in camera_names if n in maps}
     return Fused(reference, maps, {n: system.share(n) for n in system.names}, tuple(active), tuple(rejected), chi)
+
+
+def _unsupported(active: Sequence[Evidence], rejected: Sequence[tuple[Evidence, float]]) -> list[Evidence]:
+    """Return the evidence that alone ties a camera of which twice as much of the same source was left out.
+
+    What is left when a camera's evidence contradicts itself is no better than what was left out.
+    """
+    out: list[Evidence] = []
+    for camera in {c for e, _ in rejected for c in (e.camera_a, e.camera_b)}:
+        mine = [e for e in active if camera in (e.camera_a, e.camera_b)]
+        gone = sum(camera in (e.camera_a, e.camera_b) for e, _ in rejected)
+        if len(mine) == 1 and gone >= 2 and mine[0] not in out:
+            out += mine
+    return out
 
 
 def connected(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: str) -> list[str]:
@@ -76,8 +98,9 @@ def connected(evidence: Sequence[Evidence], camera_names: Sequence[str], referen
 
 
 class _System:
-    """The linear least-squares problem over (offset, drift) of each camera but the reference, and over the biases of
-    sources per camera; drift in 1e-6.
+    """The linear least-squares problem.
+
+    Unknown are (offset, drift in 1e-6) of each camera but the reference, and the bias of each source in each camera.
     """
 
     def __init__(self, evidence: Sequence[Evidence], names: list[str], reference: str) -> None:
@@ -106,7 +129,7 @@ class _System:
         self.solution, self.covariance = self._solve(range(len(self.blocks)))
 
     def _rows(self, e: Evidence) -> tuple[np.ndarray, np.ndarray]:
-        """Return whitened rows [2 unknown] and right side [2]: offset_b - offset_a at the evidence's instant, drifts."""
+        """Return whitened rows [2 unknown] and right side [2]: difference of offsets at that instant, of drifts."""
         rows, value = np.zeros((2, self.n_unknown)), np.zeros(2)
         value[0] = (e.time_a_s - e.time_b_s) / e.sigma_s
         weight = 0.0 if not np.isfinite(e.sigma_rate_ppm) else 1.0 / e.sigma_rate_ppm

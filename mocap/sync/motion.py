@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mocap.core.camera import CameraRig
-from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.diagnostics import Diagnostic
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.timeline import TimeMap
 from mocap.sync.coarse import LagScores
@@ -20,7 +20,8 @@ from mocap.sync.without_rig import PairSync, synchronise_pair
 
 SOURCE = "motion"
 NEIGHBOURS = 3
-AMBIGUOUS = 0.9
+AMBIGUOUS = 0.65
+"""Residual of the best lag over that of the next; measured below 0.6 where recordings overlap, above where not."""
 SHARED = 0.65
 """Error of a pair that either camera brings to all its pairs, as share of the sd; measured on takes of known truth."""
 
@@ -73,9 +74,7 @@ def _with_rig(views: dict[str, Detected], rig: CameraRig, progress: Progress) ->
     finally:
         progress.finish()
     first = int(np.flatnonzero(found.is_tied)[0]) if found.is_tied.any() else 0
-    evidence = [
-        _of_clock(found, names, first, c) for c in range(len(names)) if found.is_tied[c] and c != first
-    ]
+    evidence = [_of_clock(found, names, first, c) for c in range(len(names)) if found.is_tied[c] and c != first]
     return MotionEvidence(tuple(evidence), found.curves)
 
 
@@ -83,9 +82,7 @@ def _of_clock(found: MotionClocks, names: list[str], first: int, c: int) -> Evid
     """Return one camera's clock as evidence, given at the instant at which offset and rate are independent."""
     clocks = found.clocks
     covariance = clocks.covariance[2 * c : 2 * c + 2, 2 * c : 2 * c + 2]
-    time_a, time_b, sigma_s, sigma_rate = _decorrelated(
-        clocks.at_s[c], clocks.middle_s[c], clocks.rate[c], covariance
-    )
+    time_a, time_b, sigma_s, sigma_rate = _decorrelated(clocks.at_s[c], clocks.middle_s[c], clocks.rate[c], covariance)
     detail = {"contrast": float(found.contrast[c]), "noise_px": found.noise_px}
     return Evidence(
         SOURCE, names[first], names[c], time_a, time_b, clocks.rate[c] * 1e6, sigma_s, sigma_rate * 1e6, detail=detail
@@ -133,7 +130,7 @@ def _of_pair(found: PairSync, a: str, b: str) -> Evidence:
     time_a, time_b, sigma_s, sigma_rate = _decorrelated(fit.at_s, fit.middle_s, fit.rate, fit.covariance)
     if found.ambiguity > AMBIGUOUS:
         # another lag explains the views nearly as well: the truth may be there
-        sigma_s = max([sigma_s, *(abs(o.lag_s - fit.lag_s) for o in found.others)])
+        sigma_s = max([sigma_s, 1.0, *(abs(o.lag_s - fit.lag_s) for o in found.others)])
     detail = {
         "coarse_score": fit.coarse_score,
         "ambiguity": found.ambiguity,

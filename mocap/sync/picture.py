@@ -76,9 +76,9 @@ def _panel(title: str, x: np.ndarray, y: np.ndarray, mark: float | None = None, 
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="#246"/>' for px, py in points]
     bottom = 24 + HEIGHT
     parts.append(f'<text x="{MARGIN}" y="{bottom + 13}" fill="#555" font-size="10">{low_x:.2f} s</text>')
-    parts.append(
-        f'<text x="{WIDTH - MARGIN}" y="{bottom + 13}" text-anchor="end" fill="#555" font-size="10">{high_x:.2f} s</text>'
-    )
+    end = f'x="{WIDTH - MARGIN}" y="{bottom + 13}" text-anchor="end" fill="#555" font-size="10"'
+    parts.append(f"<text {end}>{high_x:.2f} s</text>")
+
     for value, y_px in ((high_y, 34), (low_y, bottom - 3)):
         parts.append(f'<text x="{MARGIN + 3}" y="{y_px}" fill="#555" font-size="10">{value:.3g}</text>')
     return "".join(parts)

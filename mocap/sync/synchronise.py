@@ -17,7 +17,7 @@ from mocap.media.audio import Sound
 from mocap.sync.audio import audio_evidence
 from mocap.sync.coarse import LagScores
 from mocap.sync.evidence import Evidence
-from mocap.sync.fuse import Fused, connected, fuse
+from mocap.sync.fuse import USELESS_S, Fused, connected, fuse
 from mocap.sync.motion import motion_evidence
 from mocap.sync.signals import Detected
 
@@ -75,7 +75,7 @@ class SyncResult:
             "reference": self.fused.reference,
             "cameras": cameras,
             "evidence": [_evidence_json(e) for e in self.fused.used],
-            "rejected": [{**_evidence_json(e), "distance_sigma": d} for e, d in self.fused.rejected],
+            "rejected": [{**_evidence_json(e), "distance_sigma": _number(d)} for e, d in self.fused.rejected],
             "diagnostics": [d.to_json() for d in self.diagnostics],
         }
 
@@ -107,9 +107,10 @@ def synchronise(sources: Sources, progress: Progress | None = None) -> SyncResul
         evidence += seen.evidence
         found += seen.diagnostics
         curves = seen.curves
-    if not evidence:
+    useful = [e for e in evidence if e.sigma_s < USELESS_S]
+    if not useful:
         raise InputError("sync-no-evidence", _nothing(sources, found), ADVICE)
-    reference = max(names, key=lambda n: (len(connected(evidence, names, n)), -names.index(n)))
+    reference = max(names, key=lambda n: (len(connected(useful, names, n)), -names.index(n)))
     fused = fuse(evidence, names, reference)
     found += _findings(fused, names, sources.frame_s)
     return SyncResult(fused, tuple(evidence), tuple(found), curves)
@@ -129,9 +130,13 @@ def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagno
         Diagnostic(
             "sync-evidence-rejected",
             Severity.WARNING,
-            f"{e.label} disagrees with the rest by {d:.1f} standard deviations ({(e.time_a_s - e.time_b_s):.4f} s) and "
-            "was left out.",
-            {"source": e.source, "cameras": [e.camera_a, e.camera_b], "distance_sigma": d},
+            f"{e.label} ({e.time_a_s - e.time_b_s:+.4f} s) was left out: "
+            + (
+                f"it disagrees with the rest by {d:.1f} standard deviations."
+                if np.isfinite(d)
+                else "nothing supports it."
+            ),
+            {"source": e.source, "cameras": [e.camera_a, e.camera_b], "distance_sigma": _number(d)},
         )
         for e, d in fused.rejected
     ]
@@ -155,7 +160,6 @@ def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagno
 
 
 def _evidence_json(e: Evidence) -> dict[str, Any]:
-    sigma_rate = float(e.sigma_rate_ppm) if np.isfinite(e.sigma_rate_ppm) else None
     return {
         "source": e.source,
         "cameras": [e.camera_a, e.camera_b],
@@ -163,6 +167,11 @@ def _evidence_json(e: Evidence) -> dict[str, Any]:
         "time_b_s": float(e.time_b_s),
         "rate_ppm": float(e.rate_ppm),
         "sigma_s": float(np.hypot(e.sigma_s, np.sqrt(2) * e.bias_s)),
-        "sigma_rate_ppm": sigma_rate,
+        "sigma_rate_ppm": _number(e.sigma_rate_ppm),
         **e.detail,
     }
+
+
+def _number(value: float) -> float | None:
+    """Return a number that JSON can hold."""
+    return float(value) if np.isfinite(value) else None

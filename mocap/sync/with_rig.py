@@ -7,8 +7,9 @@ small shift of each camera's image is estimated along, so that a slightly stale 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -19,18 +20,21 @@ from mocap.kernels.triangulation import triangulate_dlt
 from mocap.sync.coarse import STEP_S, LagScores, epipolar_scores
 from mocap.sync.evidence import Clocks
 from mocap.sync.signals import Detected, Track, clean_people, kernel_s, smooth
+from mocap.sync.spread import scatter
 
 WEAK_RATE = 1e-3
 """1 sd of a rate that only keeps the equations solvable; what clocks really do is known where evidence is fused."""
 SHIFT_PRIOR_PX = 10.0
 MAX_INSTANTS = 1800
-ANNEALING = (100.0, 100.0, 100.0, 64.0, 36.0, 25.0, 16.0, 12.0, 12.0, 12.0, 12.0, 12.0)
+ANNEALING = (100.0, 100.0, 100.0, 64.0, 36.0, 25.0, 16.0, 12.0, 12.0, 12.0)
 MEASURING = 100.0
 """Noise is measured in the steps of at least this loss scale."""
-BLOCK_S = 0.5
-"""Errors further apart than this count as independent."""
 MIN_DEPTH_M = 0.05
 MAX_PARTNERS = 4
+MIN_MEETING = 0.65
+"""Share of rays that meet, from which motions are the same; measured 0.8 and more for the same, even with a rig that is
+stale by half a degree, 0.55 and less for different ones."""
+MIN_CONTRAST = 0.03
 N_PARAMETERS = 4  # at_s, rate, image shift x and y
 
 
@@ -100,47 +104,55 @@ class _Placed:
     contrast: np.ndarray
     curves: dict[str, LagScores]
 
+    @property
+    def n_placed(self) -> int:
+        """How many cameras agree, the first among them."""
+        return sum(o is not None for o in self.offset_s)
+
 
 def _place(people: list[list[Track]], rig: CameraRig, times_s: list[np.ndarray]) -> _Placed:
-    """Place one camera after the other, the clearest first, by its agreement with up to MAX_PARTNERS placed ones."""
+    """Place the cameras around the first one that agrees with most of the others."""
     n = len(people)
-    out = _Placed([None] * n, [0] * n, np.zeros(n), {})
     usable = [c for c in range(n) if len(times_s[c]) > 2 and any(t.is_known.any() for t in people[c])]
-    if not usable:
-        return out
-    first = usable[0]
-    scores: dict[tuple[int, int, int, int], LagScores] = {}
+    curve = cache(lambda a, p, c, q: epipolar_scores(people[a][p], people[c][q], relative(rig, a, c)))
+    best = _Placed([None] * n, [0] * n, np.zeros(n), {})
+    for first in usable:
+        waiting = [c for c in usable if c != first]
+        found = _place_around(first, waiting, [len(p) for p in people], curve, rig.names)
+        if found.n_placed > best.n_placed:
+            best = found
+        if 2 * best.n_placed > len(usable):
+            break
+    return best
 
-    def curve(a: int, p: int, c: int, q: int) -> LagScores:
-        key = (a, p, c, q)
-        if key not in scores:
-            scores[key] = epipolar_scores(people[a][p], people[c][q], relative(rig, a, c))
-        return scores[key]
 
-    best = None
-    for c in usable[1:]:
-        for p in range(len(people[first])):
-            for q in range(len(people[c])):
-                here = _Total([(curve(first, p, c, q), 0.0)])
-                if best is None or here.contrast > best[0]:
-                    best = (here.contrast, p)
-    out.offset_s[first], out.person[first] = 0.0, best[1] if best else 0
-    waiting = usable[1:]
+def _place_around(
+    first: int,
+    others: list[int],
+    n_people: list[int],
+    curve: Callable[[int, int, int, int], LagScores],
+    names: tuple[str, ...],
+) -> _Placed:
+    """Place one camera after the other, the clearest first, by its agreement with up to MAX_PARTNERS placed ones."""
+    n, waiting = len(n_people), list(others)
+    out = _Placed([None] * n, [0] * n, np.zeros(n), {})
+    pairs = [(p, c, q) for p in range(n_people[first]) for c in waiting for q in range(n_people[c])]
+    clearness = {(p, c, q): _Total([(curve(first, p, c, q), 0.0)]).contrast for p, c, q in pairs}
+    out.offset_s[first], out.person[first] = 0.0, max(clearness, key=lambda k: clearness[k])[0] if clearness else 0
     while waiting:
-        options = []
-        for c in waiting:
-            partners = [a for a in usable if out.offset_s[a] is not None][:MAX_PARTNERS]
-            for q in range(len(people[c])):
-                total = _Total([(curve(a, out.person[a], c, q), float(out.offset_s[a] or 0.0)) for a in partners])
-                options.append((total.contrast, -c, q, total))
-        contrast, minus_c, q, total = max(options, key=lambda o: o[:3])
-        c = -minus_c
+        partners = [a for a in range(n) if out.offset_s[a] is not None][:MAX_PARTNERS]
+        totals = {
+            (c, q): _Total([(curve(a, out.person[a], c, q), float(out.offset_s[a] or 0.0)) for a in partners])
+            for c in waiting
+            for q in range(n_people[c])
+        }
+        c, q = max(totals, key=lambda k: totals[k].contrast)
+        total = totals[c, q]
         waiting.remove(c)
-        out.contrast[c] = contrast
-        out.curves[rig.names[c]] = total.curve
-        if contrast > 0:
+        out.contrast[c], out.curves[names[c]] = total.contrast, total.curve
+        if total.contrast > MIN_CONTRAST and total.best_score > MIN_MEETING:
             out.offset_s[c], out.person[c] = total.best_s, q
-    out.contrast[first] = max(out.contrast[[c for c in usable if c != first]], default=0.0)
+    out.contrast[first] = float(out.contrast.max(initial=0.0))
     return out
 
 
@@ -158,7 +170,7 @@ class _Total:
             n += value > -0.5
         self.curve = LagScores(lag, np.where(n > 0.5 * len(parts), score / np.maximum(n, 1), -1.0))
         peaks = self.curve.peaks(2, apart_s=0.4)
-        self.best_s = peaks[0][0] if peaks else 0.0
+        self.best_s, self.best_score = peaks[0] if peaks else (0.0, -1.0)
         floor = float(np.median(self.curve.score[self.curve.score > -0.5])) if peaks else 0.0
         second = peaks[1][1] if len(peaks) > 1 else floor
         self.contrast = peaks[0][1] - max(second, floor) if peaks else 0.0
@@ -182,38 +194,41 @@ class _Joint:
         self.weight: np.ndarray | None = None
         self.noise_px = float("nan")
         self.noise_of_score = (np.array([0.5]), np.array([1.0]))
-        self.noise_factor = np.ones(tracks[0].xy.shape[1])
         self.flatness = 1.0
-        self.sigma_squared_inverse: np.ndarray = np.ones(1)
-        self.loss_scale = ANNEALING[0]
 
     def solve(self) -> None:
         """Iterate with an annealed robust loss."""
         for loss_scale in ANNEALING:
             normal, gradient, _, _ = self._system(loss_scale)
-            step = -np.linalg.solve(normal, gradient)
-            step = step.reshape(-1, N_PARAMETERS)
+            step = self._step(normal, gradient)
             self.at_s += np.clip(step[:, 0], -0.1, 0.1)
             self.rate += np.clip(step[:, 1], -1e-3, 1e-3)
             self.shift += step[:, 2:]
 
+    def _step(self, normal: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Return the Gauss-Newton step [camera parameter]; the first camera's clock stays."""
+        free = np.arange(len(normal)) >= 2
+        inverse = _inverse(normal[np.ix_(free, free)])
+        step = np.zeros(len(normal))
+        step[free] = -inverse @ gradient[free]
+        return step.reshape(-1, N_PARAMETERS)
+
     def covariance(self) -> np.ndarray:
         """Return the covariance [2 camera, 2 camera] of (at_s, rate) relative to the first camera.
 
-        Sandwich estimate over blocks of time (K.-Y. Liang and S. Zeger, "Longitudinal data analysis using generalized
-        linear models", Biometrika 1986): detections' errors are neither independent in time nor Gaussian.
+        Sandwich estimate over blocks of time and over keypoints (K.-Y. Liang and S. Zeger, "Longitudinal data analysis
+        using generalized linear models", Biometrika 1986; two ways: A. Cameron et al., "Robust inference with multiway
+        clustering", JBES 2011): errors are neither independent in time nor Gaussian, and a detector that places
+        a joint beside its true place does so for the whole take.
         """
-        normal, _, blocks, curvature = self._system(ANNEALING[-1])
+        normal, _, gradients, curvature = self._system(ANNEALING[-1])
         normal = self.flatness * (normal - curvature)
         free = np.ones(len(normal), bool)
         free[:2] = False
         prior = self._prior_information()[free]
-        normal, blocks = normal[np.ix_(free, free)], blocks[:, free]
-        n = max(len(blocks), 2)
-        middle = blocks.T @ blocks * (n / (n - 1)) + np.diag(prior)
-        values, vectors = np.linalg.eigh(normal)
-        # a direction that the data do not curve is unknown, not known exactly
-        inverse = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
+        normal = normal[np.ix_(free, free)]
+        middle = scatter(gradients[..., free], float(np.ptp(self.master_s))) + np.diag(prior)
+        inverse = _inverse(normal)
         full = np.zeros((len(free), len(free)))
         full[np.ix_(free, free)] = inverse @ middle @ inverse
         keep = np.arange(len(free)) % N_PARAMETERS < 2
@@ -222,7 +237,7 @@ class _Joint:
     def _prior_information(self) -> np.ndarray:
         n = len(self.tracks)
         prior = np.tile([0.0, 1 / WEAK_RATE**2, SHIFT_PRIOR_PX**-2, SHIFT_PRIOR_PX**-2], n)
-        prior[:2] = 1e18  # the first camera is the clock
+        prior[:2] = 0.0  # the first camera is the clock
         return prior
 
     def _sampled(self) -> tuple[np.ndarray, ...]:
@@ -236,7 +251,7 @@ class _Joint:
         return np.where(known[..., None], xy, 0.0), velocity, acceleration, known, own, score
 
     def _system(self, loss_scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the reduced normal matrix and gradient, gradients per block of time, and the curvature by noise."""
+        """Return the reduced normal matrix and gradient, the gradient's parts [time keypoint], curvature by noise."""
         xy, velocity, acceleration, known, own, score = self._sampled()
         scale = self.scale_px[:, None, None]
         aimed = xy - (self.shift / self.scale_px[:, None])[:, None, None]
@@ -250,26 +265,26 @@ class _Joint:
             # measured while all views count: later the points lean on the views that are believed, and residuals of
             # two views that agree by chance would make the noise look ever smaller
             self._measure_noise(length, ok, score)
-        sigma = np.interp(score, *self.noise_of_score) * self.noise_factor
+        sigma = np.interp(score, *self.noise_of_score)
         self.weight = np.where(ok, geman_mcclure(length**2 / sigma**2, loss_scale), 0.0)
         w = self.weight / sigma**2
-        self.sigma_squared_inverse, self.loss_scale = 1 / sigma**2, loss_scale
         n_c, n_t, n_k = ok.shape
         P = np.zeros((n_c, n_t, n_k, 2, N_PARAMETERS))
         P[..., 0] = scale[..., None] * velocity
         P[..., 1] = P[..., 0] * own[:, :, None, None]
         P[..., 0, 2] = P[..., 1, 3] = 1.0
-        return self._reduced(J, P, residual, w, scale[..., None] * acceleration, own)
+        bend = (w[..., None] * residual * scale[..., None] * acceleration).sum((2, 3))
+        squared = (residual**2).sum(-1) / sigma**2 / loss_scale
+        # The loss flattens towards outliers, so that it is less curved than its weights say: the mean of its second
+        # derivative over both directions of a residual (Geman-McClure).
+        self.flatness = float((w * (1 - 2 * squared / (1 + squared))).sum() / max(w.sum(), 1e-12))
+        return self._reduced(J, P, residual, w, bend, own)
 
     def _measure_noise(self, length: np.ndarray, ok: np.ndarray, score: np.ndarray) -> None:
-        """Measure the noise as a function of the score and, as a factor, of the keypoint."""
+        """Measure the noise as a function of the score."""
         self.noise_px = max(rayleigh_scale(length[ok]), 0.1) if ok.any() else 1.0
         at, sigma = fit_sigma_of_score(np.where(ok, length, np.nan), np.where(ok, score, 0.0))
         self.noise_of_score = (at, np.clip(np.nan_to_num(sigma, nan=self.noise_px), 0.3 * self.noise_px, None))
-        whitened = length / np.interp(score, *self.noise_of_score)
-        for k in range(length.shape[2]):
-            factor = rayleigh_scale(whitened[..., k][ok[..., k]])
-            self.noise_factor[k] = np.clip(factor, 0.5, 2.0) if np.isfinite(factor) else 1.0
 
     def _residuals(self, points: np.ndarray, aimed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return residuals in pixels [camera time keypoint 2] and their derivatives by the points [... 2 3]."""
@@ -284,7 +299,7 @@ class _Joint:
         return residual, J
 
     def _reduced(
-        self, J: np.ndarray, P: np.ndarray, r: np.ndarray, w: np.ndarray, acceleration: np.ndarray, own: np.ndarray
+        self, J: np.ndarray, P: np.ndarray, r: np.ndarray, w: np.ndarray, bend: np.ndarray, own: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         n_c, n_t, n_k = w.shape
         size = n_c * N_PARAMETERS
@@ -300,28 +315,24 @@ class _Joint:
         z = (L_inverse @ np.einsum("ctkix,ctki->tkx", Jw, rw)[..., None])[..., 0]
         Pw, rw = Pw * free[..., None, None], rw * free[..., None]
         normal = -(Z.reshape(-1, size).T @ Z.reshape(-1, size))
-        gradients = -np.einsum("tkxp,tkx->tp", Z, z)
+        gradients = -np.einsum("tkxp,tkx->tkp", Z, z)
         curvature = np.zeros((size, size))
-        bend = (w * free)[..., None] * r * acceleration
         for c in range(n_c):
             own_block = slice(c * N_PARAMETERS, (c + 1) * N_PARAMETERS)
             flat = Pw[c].reshape(-1, N_PARAMETERS)
             normal[own_block, own_block] += flat.T @ flat
-            gradients[:, own_block] += np.einsum("tkip,tki->tp", Pw[c], rw[c])
-            per_time = bend[c].sum((1, 2))
+            gradients[..., own_block] += np.einsum("tkip,tki->tkp", Pw[c], rw[c])
             for i in range(2):
                 for j in range(2):
-                    curvature[c * N_PARAMETERS + i, c * N_PARAMETERS + j] = (per_time * own[c] ** (i + j)).sum()
-        # The loss flattens towards outliers, so that it is less curved than its weights say: the mean of its second
-        # derivative over both directions of a residual (Geman-McClure).
-        squared = (r**2).sum(-1) * self.sigma_squared_inverse / self.loss_scale
-        flat = 1 - 2 * squared / (1 + squared)
-        self.flatness = float((w * flat).sum() / max(w.sum(), 1e-12))
+                    curvature[c * N_PARAMETERS + i, c * N_PARAMETERS + j] = (bend[c] * own[c] ** (i + j)).sum()
         prior = self._prior_information()
         state = np.stack([np.zeros(n_c), self.rate, *self.shift.T], -1).ravel()
-        gradient = gradients.sum(0) + prior * np.where(np.arange(size) < 2, 0.0, state)
-        n_blocks = max(4, int((self.master_s[-1] - self.master_s[0]) / BLOCK_S))
-        which = np.minimum((np.arange(n_t) * n_blocks) // n_t, n_blocks - 1)
-        blocks = np.zeros((n_blocks, size))
-        np.add.at(blocks, which, gradients)
-        return normal + np.diag(prior), gradient, blocks, curvature
+        gradient = gradients.sum((0, 1)) + prior * state
+        return normal + np.diag(prior), gradient, gradients, curvature
+
+
+def _inverse(normal: np.ndarray) -> np.ndarray:
+    """Return the inverse of a symmetric matrix; what the data do not curve is unknown, not known exactly."""
+    scale = 1 / np.sqrt(np.maximum(np.abs(np.diag(normal)), 1e-12))
+    values, vectors = np.linalg.eigh(normal * np.outer(scale, scale))
+    return (vectors / np.maximum(values, 1e-9)) @ vectors.T * np.outer(scale, scale)

@@ -1,8 +1,7 @@
 """Clocks of two cameras from keypoints when nothing is known of the cameras.
 
-Whatever two cameras are, their views of one instant obey one epipolar geometry. It is estimated together with the offset
-and the rate of one clock against the other (fundamental matrix with subframe offset: G. Rocco, "Synchronization of
-multiple video cameras by epipolar geometry", compare C. Albl et al., "On the two-view geometry of unsynchronized
+Whatever two cameras are, their views of one instant obey one epipolar geometry. It is estimated together with the
+offset and the rate of one clock against the other (compare C. Albl et al., "On the two-view geometry of unsynchronized
 cameras", CVPR 2017). Lens distortion is not modelled; it only adds to the noise.
 """
 
@@ -15,6 +14,7 @@ import numpy as np
 from mocap.kernels.robust import geman_mcclure
 from mocap.sync.coarse import STEP_S, LagScores, correlate, features, grid_times, min_overlap_s
 from mocap.sync.signals import Track
+from mocap.sync.spread import scatter
 
 ANNEALING = (100.0, 50.0, 25.0, 16.0, 12.0, 12.0, 12.0, 12.0)
 N_CANDIDATES = 6
@@ -24,8 +24,9 @@ MAX_SCANNED = 2400
 SCAN_INSTANTS = 150
 SCAN_SAMPLES = 900
 MAX_INSTANTS = 900
-BLOCK_S = 0.5
 MIN_SAMPLES = 200
+OVERLAP_WORTH_S = 2.0
+"""Eight free numbers explain a short overlap by chance; this is how much an overlap counts for."""
 WEAK_RATE = 1e-3
 
 
@@ -101,7 +102,7 @@ def scan(a: Track, b: Track) -> LagScores:
     stride = max(1, len(t_b) // SCAN_INSTANTS)
     score = np.full(len(lags), -1.0)
     for n in _worth_scanning(a, b, lags, float(t_a[0] - t_b[0])):
-        rows = np.arange(max(0, -lags[n]), min(len(t_b), len(t_a) - lags[n]), stride)
+        rows = np.arange(max(0, -int(lags[n])), min(len(t_b), len(t_a) - int(lags[n])), stride)
         if len(rows) * stride < shortest:
             continue
         both = known_b[rows] & known_a[rows + lags[n]]
@@ -143,7 +144,7 @@ def _robust_residual(h_a: np.ndarray, h_b: np.ndarray) -> float:
 
 def _cost(fit: PairFit) -> float:
     """Return a figure that ranks fits: residual, with a short overlap counting against it."""
-    return float(np.log(fit.residual_px) + 1.0 / fit.overlap_s)
+    return float(np.log(fit.residual_px) + OVERLAP_WORTH_S / fit.overlap_s)
 
 
 def fit_pair(a: Track, b: Track, lag_s: float, coarse_score: float = 0.0) -> PairFit | None:
@@ -154,9 +155,8 @@ def fit_pair(a: Track, b: Track, lag_s: float, coarse_score: float = 0.0) -> Pai
     fit.solve()
     if not fit.is_usable() or not np.isfinite(fit.residual):
         return None
-    return PairFit(
-        fit.at_s, fit.middle_s, fit.rate, fit.covariance(), fit.residual * fit.unit_px, fit.overlap_s, lag_s, coarse_score
-    )
+    residual_px = fit.residual * fit.unit_px
+    return PairFit(fit.at_s, fit.middle_s, fit.rate, fit.covariance(), residual_px, fit.overlap_s, lag_s, coarse_score)
 
 
 class _Pair:
@@ -206,7 +206,7 @@ class _Pair:
             self.rate += float(np.clip(step[10], -1e-3, 1e-3))
 
     def covariance(self) -> np.ndarray:
-        """Return the covariance [2 2] of at_s and rate: a sandwich over blocks of time, see `with_rig`."""
+        """Return the covariance [2 2] of at_s and rate: a sandwich, see `with_rig`."""
         r, J, bend, known = self._linearised()
         w = self._weights(r, known, ANNEALING[-1])
         normal, _ = self._normal(J, r, w)
@@ -216,14 +216,10 @@ class _Pair:
         for i in range(2):
             for j in range(2):
                 normal[9 + i, 9 + j] += (w * r * bend * own ** (i + j)).sum()
-        n_blocks = max(4, int(self.overlap_s / BLOCK_S))
-        which = np.minimum(np.arange(len(r)) * n_blocks // len(r), n_blocks - 1)
-        blocks = np.zeros((n_blocks, 11))
-        np.add.at(blocks, which, np.einsum("tk,tkp->tp", w * r, J))
         normal *= max(float((w * flat).sum() / max(w.sum(), 1e-12)), 0.1)
         values, vectors = np.linalg.eigh(normal)
         inverse = (vectors / np.maximum(values, 1e-9 * values.max())) @ vectors.T
-        middle = blocks.T @ blocks * (n_blocks / (n_blocks - 1))
+        middle = scatter((w * r)[..., None] * J, self.overlap_s)
         middle[10, 10] += 1 / WEAK_RATE**2
         return (inverse @ middle @ inverse)[9:, 9:]
 
