@@ -23,6 +23,7 @@ from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.observations import common_timeline
 from mocap.core.progress import Progress
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline, TimeMap
@@ -67,14 +68,9 @@ def timeline_of(detections: Keypoints2D, fps: Fraction) -> Timeline:
     Raises:
         InputError: `no-common-time` when no two cameras run at the same time.
     """
-    has_frames = np.isfinite(detections.time_s).any(1)
-    times = detections.time_s[has_frames]
-    if len(times) >= 2:
-        start_s = float(np.sort(np.nanmin(times, axis=1))[1])
-        end_s = float(np.sort(np.nanmax(times, axis=1))[-2])
-        if end_s >= start_s:
-            # A rounding error of the timestamps must not cost the last frame.
-            return Timeline(fps, int(np.floor((end_s - start_s) * float(fps) + 1e-3)) + 1, start_s)
+    timeline = common_timeline(detections.time_s, fps)
+    if timeline.n_frames:
+        return timeline
     raise InputError(
         "no-common-time",
         f"No two of the cameras {', '.join(detections.camera_names)} have frames at the same time.",

@@ -82,18 +82,18 @@ class Observations:
 
 
 def common_timeline(time_s: np.ndarray, fps: Fraction) -> Timeline:
-    """Return the timeline at `fps` from the first to the last instant that two cameras see.
+    """Return the timeline at `fps` from the first to the last instant at which two cameras run at the same time.
 
-    time_s [camera frame] master times, NaN-padded. With fewer than two cameras the timeline is empty.
+    time_s [camera frame] master times, NaN-padded. Where no two cameras ever do, the timeline is empty.
     """
-    valid = [t[np.isfinite(t)] for t in time_s]
-    starts = sorted(float(t[0]) for t in valid if len(t))
-    ends = sorted((float(t[-1]) for t in valid if len(t)), reverse=True)
-    if len(starts) < 2 or ends[1] < starts[1]:
+    spans = [(float(t[0]), float(t[-1])) for row in time_s if len(t := row[np.isfinite(row)])]
+    pairs = [(max(a[0], b[0]), min(a[1], b[1])) for n, a in enumerate(spans) for b in spans[:n]]
+    shared = [(start, end) for start, end in pairs if end >= start]
+    if not shared:
         return Timeline(fps, 0)
-    # half a microsecond of slack: k / F computed in two ways must not lose the last frame
-    n_frames = int(np.floor((ends[1] - starts[1]) * float(fps) + 1e-4)) + 1
-    return Timeline(fps, n_frames, starts[1])
+    start_s, end_s = min(s for s, _ in shared), max(e for _, e in shared)
+    # A rounding error of the timestamps must not cost the last frame.
+    return Timeline(fps, int(np.floor((end_s - start_s) * float(fps) + 1e-3)) + 1, start_s)
 
 
 def observe(detections: Keypoints2D, rig: CameraRig, timeline: Timeline) -> Observations:
