@@ -97,6 +97,20 @@ def _check(op: str, args: Mapping[str, Any]) -> None:
     wrong = sorted(set(args) ^ set(fields)) or [k for k, kind in fields.items() if not isinstance(args[k], kind)]
     if wrong:
         raise InputError("edit-invalid", f"{op}: missing, unknown or wrong: {', '.join(wrong)}.", f"Give {fields}.")
+    if op == "move_point" and not _is_point(args["xy_px"]):
+        raise InputError(
+            "edit-invalid", f"move_point: xy_px is {args['xy_px']}, expected two finite numbers.", "Give [x, y]."
+        )
+    if op == "trim" and not -np.inf < args["start_s"] < args["end_s"] < np.inf:
+        raise InputError(
+            "edit-invalid",
+            f"trim: from {args['start_s']} s to {args['end_s']} s, expected two finite times in order.",
+            "Give start_s below end_s.",
+        )
+
+
+def _is_point(value: Sequence[Any]) -> bool:
+    return len(value) == 2 and all(isinstance(v, int | float) and np.isfinite(v) for v in value)
 
 
 def apply_edits(detections: Keypoints2D, edits: Sequence[Edit]) -> Keypoints2D:

@@ -90,6 +90,10 @@ def test_an_edit_cut_off_by_a_crash_is_dropped_and_replaced(tmp_path: Path) -> N
         ("trim", {"start_s": 1.0}),
         ("trim", {"start_s": "1", "end_s": 2.0}),
         ("undo", {"edit": 1, "x": 2}),
+        ("trim", {"start_s": 2.0, "end_s": 1.0}),
+        ("trim", {"start_s": 0.0, "end_s": float("nan")}),
+        ("move_point", {"camera": "a", "frame": 4, "keypoint": "LElbow", "xy_px": [float("nan"), 1.0]}),
+        ("move_point", {"camera": "a", "frame": 4, "keypoint": "LElbow", "xy_px": [1.0, 2.0, 3.0]}),
     ],
 )
 def test_an_invalid_edit_is_refused_and_not_written(op: str, args: dict, tmp_path: Path) -> None:
