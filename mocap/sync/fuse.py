@@ -46,7 +46,9 @@ def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: s
     While the worst evidence is further than REJECT from the fit of all others that remain, it is left out.
     """
     reference = reference or camera_names[0]
-    active = [e for e in evidence if np.isfinite([e.time_a_s, e.time_b_s, e.sigma_s]).all() and 0 < e.sigma_s < USELESS_S]
+    active = [
+        e for e in evidence if np.isfinite([e.time_a_s, e.time_b_s, e.sigma_s]).all() and 0 < e.sigma_s < USELESS_S
+    ]
     rejected: list[tuple[Evidence, float]] = []
     while True:
         system = _System(active, connected(active, camera_names, reference), reference)

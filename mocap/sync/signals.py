@@ -123,7 +123,7 @@ def limb_keypoints(keypoint_set: KeypointSet) -> np.ndarray:
 def smooth(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, width_s: float) -> Track:
     """Return the local quadratic fit of detections [frame keypoint 2] with scores [frame keypoint] at every frame."""
     n_frames, n_keypoints = xy.shape[:2]
-    seen = np.isfinite(xy).all(-1)
+    seen: np.ndarray = np.asarray(np.isfinite(xy).all(-1))
     filled = np.where(seen[..., None], xy, 0.0)
     step = float(np.median(np.diff(time_s))) if n_frames > 1 else 1.0
     reach = max(2, int(np.ceil(2.5 * width_s / max(step, 1e-6))))

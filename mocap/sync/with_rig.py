@@ -241,7 +241,7 @@ class _Joint:
         return prior
 
     def _sampled(self) -> tuple[np.ndarray, ...]:
-        """Return places, velocities, accelerations [camera time keypoint 2], known, time from middle [c time], scores."""
+        """Return places, velocities, accelerations [camera time keypoint 2], known, middle time, scores."""
         own = (self.master_s - self.at_s[:, None]) / (1 + self.rate[:, None])
         parts = [t.sample(o + m) for t, o, m in zip(self.tracks, own, self.middle_s, strict=True)]
         xy, velocity, acceleration, known = (np.stack(p) for p in zip(*parts, strict=True))
