@@ -1,6 +1,6 @@
 """The stage functions and the two literal tables that are made of them.
 
-From footage:        footage -> fit -> times -> keypoints -> views -> identity -> refine -> preview -> recrop -> edits
+From footage:        footage -> fit -> keypoints -> times -> views -> identity -> refine -> preview -> recrop -> edits
                      -> points -> solve
 From keypoint files: views -> identity -> refine -> edits -> points -> solve
 
@@ -20,7 +20,7 @@ from calibration.refine import RefineResult, refine_extrinsics
 from mocap.analysis.gates import quality_gates
 from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
-from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.observations import common_timeline
@@ -32,6 +32,7 @@ from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
+from sessions.clock_stage import find_clocks
 from sessions.edits import apply_edits
 from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop
 from sessions.runner import Config, Stage
@@ -78,12 +79,9 @@ def timeline_of(detections: Keypoints2D, fps: Fraction) -> Timeline:
     )
 
 
-def _times(inputs: Inputs, _config: Config, _progress: Progress) -> Clocks:
-    """Nothing is known of the clocks: all recordings count as started at one instant, which is said."""
-    footage = inputs["footage"]
-    message = "No synchronisation was given: the first frames of all videos are taken as one instant."
-    found = Diagnostic("times-assumed", Severity.INFO, message, {"cameras": list(footage)})
-    return Clocks(max(info.fps for info in footage.values()), {name: TimeMap() for name in footage}, (found,))
+def _times(inputs: Inputs, _config: Config, progress: Progress) -> Clocks:
+    maps, found = find_clocks(inputs, progress)
+    return Clocks(max(info.fps for info in inputs["footage"].values()), maps, found)
 
 
 def _views(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
@@ -156,8 +154,8 @@ BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
-    Stage("times", 1, ("footage",), _times, label="clocks"),
     detect("keypoints", ("videos", "footage")),
+    Stage("times", 2, ("videos", "footage", "fit", "keypoints", "rig"), _times, label="placing the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,

@@ -1,0 +1,74 @@
+"""The stage that places the cameras' clocks: sound and motion of a take's footage, one clock per camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.errors import InputError
+from mocap.core.progress import Progress
+from mocap.core.timeline import TimeMap
+from mocap.media.audio import Sound, read_audio
+from mocap.media.probe import VideoInfo
+from mocap.sync.synchronise import Sources, SyncResult, synchronise
+
+IN_STEP_SIGMA = 2.5
+"""Offsets within this many standard deviations of 0, all of them, are no reason to move anything."""
+IN_STEP_FRAMES = 0.5
+
+
+def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str, TimeMap], tuple[Diagnostic, ...]]:
+    """Return a clock for every camera of a take, and what was found.
+
+    Recordings that are in step as far as the evidence can tell stay exactly in step: files cut to one instant are
+    common, and noise is no improvement. Cameras that nothing ties keep their own clock, which is said.
+    """
+    footage: Mapping[str, VideoInfo] = inputs["footage"]
+    names = tuple(footage)
+    frame_s = 1 / float(max(i.fps for i in footage.values()))
+    views = {c: inputs["fit"][c].map(d) for c, d in inputs["keypoints"].items()}
+    sources = Sources(names, _sounds(inputs["videos"], footage), views, inputs["rig"], frame_s=frame_s)
+    try:
+        result = synchronise(sources, progress)
+    except InputError as error:
+        message = f"{error.message} The first frames of all videos are taken as one instant."
+        found = Diagnostic("times-assumed", Severity.WARNING, message, {"cameras": list(names)})
+        return {name: TimeMap() for name in names}, (found,)
+    if is_in_step(result, names, frame_s):
+        worst = max(m.sigma_s for m in result.maps.values())
+        message = f"The videos are in step as far as sound and motion can tell (to {worst * 1e3:.1f} ms, 1 sd)."
+        found = Diagnostic("times-in-step", Severity.INFO, message, {"sigma_s": worst})
+        return {n: replace(m, offset_s=0.0, drift_ppm=0.0) for n, m in result.maps.items()}, (found,)
+    return {n: result.maps.get(n, TimeMap()) for n in names}, (_placed(result), *result.diagnostics)
+
+
+def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> dict[str, Sound | None] | None:
+    """Return the sound of the files that have any; None where fewer than two have."""
+    with_sound = [c for c, info in footage.items() if info.has_audio]
+    if len(with_sound) < 2:
+        return None
+    return {c: read_audio(videos[c], footage[c].start_s) for c in with_sound}
+
+
+def is_in_step(result: SyncResult, names: Sequence[str], frame_s: float) -> bool:
+    """Return whether every camera's offset is within the evidence's own doubt of 0, and within half a frame."""
+    if len(result.maps) < len(names):
+        return False
+    for m in result.maps.values():
+        if abs(m.offset_s) > max(IN_STEP_SIGMA * m.sigma_s, 1e-9) or abs(m.offset_s) > IN_STEP_FRAMES * frame_s:
+            return False
+    return True
+
+
+def _placed(result: SyncResult) -> Diagnostic:
+    offsets = {n: m.offset_s for n, m in result.maps.items() if n != result.fused.reference}
+    listing = ", ".join(f"{n} {o:+.4f} s" for n, o in offsets.items())
+    sigma = float(np.max([m.sigma_s for m in result.maps.values()]))
+    message = f"Clocks placed against {result.fused.reference}: {listing} (to {sigma * 1e3:.1f} ms, 1 sd)."
+    data = {n: {"offset_s": m.offset_s, "drift_ppm": m.drift_ppm, "sigma_s": m.sigma_s} for n, m in result.maps.items()}
+    return Diagnostic("times-placed", Severity.INFO, message, {"reference": result.fused.reference, "cameras": data})
