@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,19 @@ def probe_video(inputs: Inputs, _config: Config, _progress: Progress) -> VideoIn
     return probe(path)
 
 
+def footage_here(inputs: Inputs) -> VideoInfo:
+    """Return what one camera's video is, found where it lies now: its content is known, its place may have changed."""
+    info: VideoInfo = inputs["footage"]
+    path: Path = inputs["videos"]
+    chapters = tuple(
+        replace(c, path=path if n == 0 else path.parent / c.path.name) for n, c in enumerate(info.chapters)
+    )
+    return replace(info, path=path, chapters=chapters)
+
+
 def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit:
     """Return how one video's pixels belong to the calibration's."""
-    return fit_footage(inputs["camera"], inputs["footage"])
+    return fit_footage(inputs["camera"], footage_here(inputs))
 
 
 def detect(name: str, inputs: tuple[str, ...]) -> Stage:
@@ -63,7 +74,7 @@ def detect(name: str, inputs: tuple[str, ...]) -> Stage:
 
 
 def _detect(inputs: Inputs, config: Config, progress: Progress) -> CameraDetections:
-    return detect_video(inputs["videos"], estimator(config["model"]), info=inputs["footage"], progress=progress)
+    return detect_video(inputs["videos"], estimator(config["model"]), info=footage_here(inputs), progress=progress)
 
 
 def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
@@ -77,7 +88,7 @@ def _recrop(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
     preview = inputs["preview"]
     if preview is None:
         return None
-    info: VideoInfo = inputs["footage"]
+    info = footage_here(inputs)
     camera: Camera = inputs["refine"].rig[inputs["camera"].name]
     master_s = inputs["times"].maps[camera.name].master_time_s(info.time_s)
     xyz_m = sample_at(preview.points.time_s, preview.points.xyz_m, master_s)

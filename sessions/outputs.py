@@ -120,9 +120,11 @@ def _figure(value: float | None, unit: str, digits: int = 1) -> str:
 def write_take_report(processed: Processed, folder: Path, title: str, laps: Laps, progress: Progress) -> dict[str, Any]:
     """Write `report.html` and `report.json` into a take's folder and return the data."""
     quality = measure_quality(processed.solved)
-    _html(processed, folder / "report.html", title, laps.seconds, quality, [], progress)
+    # One set of seconds for both reports: they end where the writing of the reports begins.
     laps.lap("report")
-    data = report_data(processed, laps.seconds, quality)
+    seconds = laps.seconds
+    _html(processed, folder / "report.html", title, seconds, quality, [], progress)
+    data = report_data(processed, seconds, quality)
     write_json(folder / "report.json", data)
     return data
 
@@ -213,9 +215,9 @@ def write_everything(
     laps.lap("export and overlay")
     seconds_so_far = laps.seconds
     _html(processed, folder / "report.html", title, seconds_so_far, quality, written.files, progress, written.missing)
-    laps.lap("report")
     found = [*all_findings(processed), *written.missing]
-    data = report_data(processed, laps.seconds, quality)
+    # Both reports give the same seconds: they end where the writing of the reports begins.
+    data = report_data(processed, seconds_so_far, quality)
     data["diagnostics"] = [d.to_json() for d in found]
     names = [f.path for f in written.files]
     data["files"] = [str(p.relative_to(folder)) for p in [*names, folder / "overlay.mp4", folder / "report.html"]]

@@ -95,7 +95,7 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
     rig_key = _value_key(rig)
     edits = read_edits(take.edits_file)
     sources = {
-        "videos": source_items(videos, {c: [str(p), file_fingerprint(p)] for c, p in videos.items()}),
+        "videos": source_items(videos, {c: file_fingerprint(p) for c, p in videos.items()}),
         "camera": source_items({c.name: c for c in rig.cameras}, {c.name: _value_key(c) for c in rig.cameras}),
         "rig": Node(rig, rig_key),
         "corrections": source(edits, [(e.op, dict(e.args)) for e in edits]),
@@ -162,8 +162,13 @@ def process_keypoints(
 def findings(run: RunResult) -> tuple[Diagnostic, ...]:
     """Return the diagnostics of all stages in order, each once."""
     out: dict[str, Diagnostic] = {}
+    # What the first pass of detection found about itself no longer matters where a second one took its place.
+    again = run.nodes["recrop"].value if "recrop" in run.nodes else None
+    is_superseded = bool(again) and all(d is not None for d in again.values())
     for name, node in run.nodes.items():
         for found in _diagnostics(node.value if name != "rig" else None):
+            if name == "keypoints" and is_superseded and found.code == "sides-exchanged":
+                continue
             out.setdefault(f"{found.code} {found.message}", found)
     if any(d.code == "camera-disagrees" for d in out.values()):
         # Such a camera pulls the result away from the good ones: a shift seen in these says nothing about them.

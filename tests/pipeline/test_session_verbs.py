@@ -21,8 +21,9 @@ from calibration.files import write_rig
 from mocap.cli import main as cli
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.progress import NoProgress
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
-from sessions import process
+from sessions import footage_stages, process
 from sessions.edits import append_edit
 from sessions.folder import open_session
 from sessions.runner import Stage
@@ -328,3 +329,28 @@ def test_the_text_for_people_names_quality_and_the_next_step(session: Path, capf
     assert "reprojection" in out
     assert "report.html" in out
     assert "mocap export" in out
+
+
+def test_a_session_and_its_videos_that_moved_are_still_up_to_date(
+    session: Path, stand_in: Any, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    assert mocap("run", session)[0] == 0
+    n_runs = len(stand_in.RUNS)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for video in shoot.videos:
+        shutil.copy2(video, moved)
+    take = session / "takes" / "wave" / "take.toml"
+    take.write_text(take.read_text().replace(str(shoot.folder), str(moved)))
+    session.rename(tmp_path / "renamed")
+    status, data = mocap("run", tmp_path / "renamed")
+    assert status == 0
+    assert {"keypoints", "solve"} <= set(data["takes"]["wave"]["reused"])
+    assert len(stand_in.RUNS) == n_runs
+
+
+def test_stages_computed_after_a_move_read_the_videos_where_they_are_now(tmp_path: Path, shoot: Any) -> None:
+    here = tmp_path / "here.mp4"
+    shutil.copy2(shoot.videos[0], here)
+    known = footage_stages.probe_video({"videos": shoot.videos[0]}, {}, NoProgress())
+    assert footage_stages.footage_here({"videos": here, "footage": known}).path == here
