@@ -23,9 +23,11 @@ from mocap.synth.rig import ring_rig
 FPS = Fraction(60)
 
 
-def mocap_command(*arguments: str) -> None:
-    """Run the installed command; a failure ends this program."""
-    subprocess.run(["mocap", *arguments], check=True)
+def mocap_command(*arguments: str, allowed: tuple[int, ...] = (0,)) -> None:
+    """Run the installed command; another exit status than those allowed ends this program."""
+    status = subprocess.run(["mocap", *arguments], check=False).returncode
+    if status not in allowed:
+        raise SystemExit(f"mocap {' '.join(arguments)}: exit status {status}, expected one of {allowed}")
 
 
 def main() -> int:
@@ -40,7 +42,8 @@ def main() -> int:
     truth = performer.points(Timeline(FPS, 61).time_s)
     write_take(Path("take"), rig, take.keypoints)
     mocap_command("--help")
-    mocap_command("doctor")
+    # 3: this environment lacks Blender and the models, and doctor says so
+    mocap_command("doctor", allowed=(0, 3))
     mocap_command(
         *("reconstruct", "--rig", "take/rig.toml", "--keypoints", "take/keypoints", "--fps", "60"),
         *("--out", "out", "--to", "trc,bvh,glb,c3d,csv"),
