@@ -12,7 +12,7 @@ from mocap.sync.signals import Track
 
 STEP_S = 1.0 / 30
 MIN_OVERLAP_S = 1.0
-MIN_OVERLAP_SHARE = 0.15
+MIN_OVERLAP_SHARE = 0.35
 """Of the shorter recording; less overlap is left to other sources."""
 FEATURES = (1.0, 0.5)
 """Weights of vertical velocity (alike from all around) and of speed."""

@@ -34,6 +34,7 @@ MAX_PARTNERS = 4
 MIN_MEETING = 0.65
 """Share of rays that meet, from which motions are the same; measured 0.8 and more for the same, even with a rig that is
 stale by half a degree, 0.55 and less for different ones."""
+CLEAR_MEETING, CHANCE_MEETING = 0.85, 0.5
 MIN_CONTRAST = 0.03
 N_PARAMETERS = 4  # at_s, rate, image shift x and y
 
@@ -70,7 +71,7 @@ def clocks_with_rig(views: Sequence[Detected], rig: CameraRig) -> MotionClocks:
             [people[c][placed.person[c]] for c in tied],
             CameraRig(tuple(rig.cameras[c] for c in tied)),
             middle[tied],
-            np.array([placed.offset_s[c] for c in tied], float) + middle[tied],
+            np.array([placed.offset_s[c] for c in tied], float) - float(placed.offset_s[tied[0]] or 0.0) + middle[tied],
         )
         solved.solve()
         at[tied], rate[tied], noise_px = solved.at_s, solved.rate, solved.noise_px
@@ -103,6 +104,18 @@ class _Placed:
     person: list[int]
     contrast: np.ndarray
     curves: dict[str, LagScores]
+    scores: list[float] = field(default_factory=list[float])
+    """Share of rays that meet of each camera placed after the first."""
+
+    @property
+    def worth(self) -> float:
+        """How much agreement there is in all, above what chance gives."""
+        return sum(s - CHANCE_MEETING for s in self.scores)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether every camera agrees beyond doubt."""
+        return all(s > CLEAR_MEETING for s in self.scores)
 
     @property
     def n_placed(self) -> int:
@@ -111,7 +124,7 @@ class _Placed:
 
 
 def _place(people: list[list[Track]], rig: CameraRig, times_s: list[np.ndarray]) -> _Placed:
-    """Place the cameras around the first one that agrees with most of the others."""
+    """Place the cameras around the one with which most of the others agree best."""
     n = len(people)
     usable = [c for c in range(n) if len(times_s[c]) > 2 and any(t.is_known.any() for t in people[c])]
     curve = cache(lambda a, p, c, q: epipolar_scores(people[a][p], people[c][q], relative(rig, a, c)))
@@ -119,9 +132,9 @@ def _place(people: list[list[Track]], rig: CameraRig, times_s: list[np.ndarray])
     for first in usable:
         waiting = [c for c in usable if c != first]
         found = _place_around(first, waiting, [len(p) for p in people], curve, rig.names)
-        if found.n_placed > best.n_placed:
+        if found.worth > best.worth:
             best = found
-        if 2 * best.n_placed > len(usable):
+        if found.is_clear and found.n_placed == len(usable):
             break
     return best
 
@@ -152,6 +165,7 @@ def _place_around(
         out.contrast[c], out.curves[names[c]] = total.contrast, total.curve
         if total.contrast > MIN_CONTRAST and total.best_score > MIN_MEETING:
             out.offset_s[c], out.person[c] = total.best_s, q
+            out.scores.append(total.best_score)
     out.contrast[first] = float(out.contrast.max(initial=0.0))
     return out
 
