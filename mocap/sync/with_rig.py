@@ -244,7 +244,10 @@ class _Joint:
         middle = scatter(gradients[..., free], float(np.ptp(self.master_s))) + np.diag(prior)
         inverse = _inverse(normal)
         full = np.zeros((len(free), len(free)))
-        full[np.ix_(free, free)] = inverse @ middle @ inverse
+        # of 2 C coordinates per point 3 go into the point; residuals, and so the sandwich, are small by as much
+        # (measured: without this the errors' rms was 1.5 sd with 4 cameras, 0.9 with 8)
+        n = len(self.tracks)
+        full[np.ix_(free, free)] = inverse @ middle @ inverse * (2 * n / (2 * n - 3))
         keep = np.arange(len(free)) % N_PARAMETERS < 2
         return full[np.ix_(keep, keep)]
 
@@ -265,7 +268,7 @@ class _Joint:
         return np.where(known[..., None], xy, 0.0), velocity, acceleration, known, own, score
 
     def _system(self, loss_scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the reduced normal matrix and gradient, the gradient's parts [time keypoint], curvature by noise."""
+        """Return the reduced normal matrix, gradient, its parts [time keypoint], and the curvature by noise."""
         xy, velocity, acceleration, known, own, score = self._sampled()
         scale = self.scale_px[:, None, None]
         aimed = xy - (self.shift / self.scale_px[:, None])[:, None, None]

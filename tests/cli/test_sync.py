@@ -1,0 +1,152 @@
+"""`mocap sync` on keypoints, videos and sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mocap.cli.main import main
+from mocap.core.timeline import TimeMap
+from mocap.pose2d.times import read_times
+from mocap.synth.detections import Faults, detect
+from mocap.synth.files import write_take
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+
+OFFSETS = {"cam1": TimeMap(0.1), "cam2": TimeMap(0.3137, 30.0), "cam3": TimeMap(-0.2219, -20.0)}
+
+
+class Hurried:
+    """A performer whose pace changes, so that the walk does not repeat itself."""
+
+    def __init__(self) -> None:
+        self.performer = Performer.random(np.random.default_rng(3))
+
+    def points(self, time_s: np.ndarray) -> np.ndarray:
+        return self.performer.points(time_s + 0.5 * np.sin(0.9 * time_s) + 0.2 * np.sin(2.3 * time_s))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, Any]:
+    """Return the exit status and what --json printed."""
+    status = main(["sync", *(str(a) for a in arguments), "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def take(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with rig.toml and pose/: three cameras that started at different times."""
+    folder = tmp_path_factory.mktemp("sync") / "take"
+    rig = ring_rig(3, np.random.default_rng(2))
+    rng = np.random.default_rng(4)
+    people: Sequence[Any] = [Hurried()]
+    found = detect(people, rig, Fraction(60), 241, rng, faults=Faults(noise_px=1.0), time_maps=OFFSETS)
+    write_take(folder, rig, found.keypoints)
+    return folder
+
+
+def test_keypoints_with_a_rig_give_a_file_that_reconstruct_reads(
+    take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sync.json"
+    status, data = run(
+        capsys, "--keypoints", take / "keypoints", "--fps", "60", "--rig", take / "rig.toml", "--out", out
+    )
+    assert status == 0
+    assert json.loads(out.read_text("utf-8")) == data
+    assert data["reference"] == "cam1"
+    maps = read_times(out, ["cam1", "cam2", "cam3"])
+    assert (maps["cam1"].offset_s, maps["cam1"].drift_ppm) == (0.0, 0.0)
+    assert maps["cam2"].offset_s == pytest.approx(0.2137, abs=0.002)
+    assert maps["cam3"].offset_s == pytest.approx(-0.3219, abs=0.002)
+    assert data["cameras"]["cam2"]["methods"] == ["motion"]
+    assert 0 < data["cameras"]["cam2"]["sigma_s"] < 0.005
+
+
+def test_the_evidence_is_drawn_beside_the_result(
+    take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        capsys,
+        "--keypoints",
+        take / "keypoints",
+        "--fps",
+        "60",
+        "--rig",
+        take / "rig.toml",
+        "--out",
+        tmp_path / "s.json",
+    )
+    picture = (tmp_path / "s.svg").read_text("utf-8")
+    assert picture.startswith("<svg")
+    assert picture.count("<polyline") == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.json", "s.svg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "either VIDEO files or --keypoints"),
+        (("a.mp4", "--keypoints", "pose", "--fps", "60"), "either VIDEO files or --keypoints"),
+        (("--keypoints", "pose"), "needs --fps"),
+        (("a.mp4", "b.mp4", "--methods", "telepathy"), "telepathy"),
+        (("a.mp4", "b.mp4", "--clap-at", "1,2,3"), "--rig"),
+    ],
+)
+def test_a_wrong_command_line_says_what_was_expected(
+    arguments: tuple[str, ...], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, data = run(capsys, *arguments, "--out", tmp_path / "sync.json")
+    assert status == 2
+    assert expected in data["error"]["message"] + data["error"]["advice"]
+
+
+def test_one_camera_alone_is_an_error(
+    tmp_path: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shared("data/audio_sync") / "timbl_1.mp3"
+    status, data = run(capsys, file, "--out", tmp_path / "sync.json")
+    assert (status, data["error"]["code"]) == (1, "sync-one-camera")
+
+
+def test_sound_files_are_synchronised_and_travel_time_is_said_to_be_open(
+    tmp_path: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared("data/audio_sync")
+    status, data = run(capsys, folder / "timbl_1.mp3", folder / "timbl_2.mp3", "--out", tmp_path / "sync.json")
+    assert status == 0
+    assert data["cameras"]["timbl_2"]["offset_s"] == pytest.approx(12.254, abs=1e-3)
+    assert data["cameras"]["timbl_2"]["sigma_s"] >= 0.01
+    assert "audio-travel-time" in [d["code"] for d in data["diagnostics"]]
+
+
+def test_the_demo_s_keypoints_are_in_step_to_half_a_frame(
+    tmp_path: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared("data/pose2sim_demo")
+    pose, rig = folder / "openpose_body25b_2022/pose-2d", folder / "SinglePerson/calibration/Calib.qca.txt"
+    for more in ((), ("--rig", rig)):
+        status, data = run(capsys, "--keypoints", pose, "--fps", "60", *more, "--out", tmp_path / "sync.json")
+        assert status in (0, 3)
+        assert len(data["cameras"]) == 4
+        assert max(abs(c["offset_s"]) for c in data["cameras"].values()) < 0.5 / 60
+
+
+def test_claps_of_a_shoot_with_their_place_given_are_within_two_milliseconds(
+    tmp_path: Path, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared("data/virtual_shoot")
+    truth = json.loads((folder / "time_truth.json").read_text("utf-8"))
+    x, y, z = truth["clap_source_m"]
+    videos = sorted((folder / "videos").glob("gp?.mp4"))
+    options = ("--methods", "audio", "--rig", folder / "rig_truth.toml", "--clap-at", f"{x},{y},{z}")
+    status, data = run(capsys, *videos, *options, "--out", tmp_path / "sync.json")
+    assert status == 0
+    for name, camera in truth["cameras"].items():
+        true_s = camera["offset_s"] - truth["cameras"]["gp1"]["offset_s"]
+        assert data["cameras"][name]["offset_s"] == pytest.approx(true_s, abs=0.002)

@@ -1,0 +1,63 @@
+"""A file's sound, and its place on the camera's clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mocap.core.errors import InputError
+from mocap.media.audio import read_audio
+
+RATE = 16000
+
+
+def _write(path: Path, samples: np.ndarray, layout: str = "mono", gap_samples: int = 0) -> Path:
+    """Write sound in two pieces, with a hole in its timestamps between them."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=RATE, layout=layout)
+        assert isinstance(stream, av.AudioStream)
+        half = samples.shape[1] // 2
+        for start, piece in ((0, samples[:, :half]), (half + gap_samples, samples[:, half:])):
+            packed = np.ascontiguousarray(piece.T.reshape(1, -1))
+            frame = av.AudioFrame.from_ndarray((packed * 32767).astype(np.int16), format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return path
+
+
+def test_channels_are_averaged_and_samples_keep_their_scale(tmp_path: Path) -> None:
+    left = np.sin(np.arange(RATE) / 9)
+    sound = read_audio(_write(tmp_path / "a.wav", np.stack([left, 0 * left]), "stereo"))
+    assert sound is not None
+    assert (sound.rate_hz, sound.start_s) == (RATE, 0.0)
+    np.testing.assert_allclose(sound.samples, 0.5 * left, atol=1e-3)
+
+
+def test_a_hole_in_the_timestamps_is_silence_not_a_shift(tmp_path: Path) -> None:
+    tone = 0.5 * np.ones((1, RATE))
+    sound = read_audio(_write(tmp_path / "a.mkv", tone, gap_samples=4000))
+    assert sound is not None
+    assert len(sound.samples) == RATE + 4000
+    assert np.abs(sound.samples[8000:12000]).max() == 0
+    assert sound.samples[12500] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_time_counts_from_the_first_picture(tmp_path: Path) -> None:
+    sound = read_audio(_write(tmp_path / "a.wav", np.zeros((1, RATE))), video_start_s=0.25)
+    assert sound is not None
+    assert sound.start_s == pytest.approx(-0.25)
+
+
+def test_a_file_that_is_no_sound_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"no sound at all")
+    with pytest.raises(InputError) as caught:
+        read_audio(file)
+    assert caught.value.code == "audio-unreadable"

@@ -1,0 +1,29 @@
+"""When a take's clocks are moved, and when they are left in step."""
+
+from __future__ import annotations
+
+import pytest
+
+from mocap.core.timeline import TimeMap
+from mocap.sync.fuse import Fused
+from mocap.sync.synchronise import SyncResult
+from sessions.clock_stage import is_in_step
+
+
+def _result(**maps: TimeMap) -> SyncResult:
+    return SyncResult(Fused("a", maps, {}, (), (), float("nan")), (), (), {})
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "sigma_s", "expected"),
+    [(0.0, 0.001, True), (0.004, 0.002, True), (0.004, 0.001, False), (0.03, 0.02, False)],
+)
+def test_offsets_within_their_own_doubt_and_half_a_frame_are_no_offsets(
+    offset_s: float, sigma_s: float, expected: bool
+) -> None:
+    result = _result(a=TimeMap(0.0, 0.0, 0.0), b=TimeMap(offset_s, 0.0, sigma_s))
+    assert is_in_step(result, ("a", "b"), 1 / 60) is expected
+
+
+def test_a_camera_that_nothing_ties_is_not_in_step() -> None:
+    assert not is_in_step(_result(a=TimeMap(0.0, 0.0, 0.0)), ("a", "b"), 1 / 60)
