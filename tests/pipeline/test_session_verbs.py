@@ -312,7 +312,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_result(
 
 
 def test_two_processes_at_once_on_one_take_do_not_disturb_each_other(session: Path, shoot: Any, mocap: Mocap) -> None:
-    both = [in_process(shoot, "run", session, "--json", STAND_IN_SLEEP_S="0.02") for _ in range(2)]
+    both = [in_process(shoot, "run", session, "--json", STAND_IN_SLEEP_S="0.08") for _ in range(2)]
     outputs = [json.loads(p.communicate(timeout=60)[0]) for p in both]
     assert sorted(p.returncode for p in both) == [0, 1], outputs
     refused = next(o for o in outputs if "error" in o)
