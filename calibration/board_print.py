@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from calibration.board import BoardKind, BoardSpec
 from calibration.board_detect_image import aruco_dictionary
 from calibration.board_detect_layout import marker_places
 from mocap.core.errors import SetupError
+from mocap.core.publish import published
 
 POINTS_PER_M = 72.0 / 0.0254
 PAPERS_M = {
@@ -83,7 +83,15 @@ def write_board(path: Path, board: BoardSpec) -> str:
     shift = np.array([left + quiet_m, top + quiet_m, 0.0, 0.0])
     drawing += [_rectangle(tuple(r + shift), page_h) for r in board_rectangles(board)]
     drawing += ["f", "0 g", *_notes(board, paper, left, page_w)]
-    _publish(path, _pdf("\n".join(drawing), page_w, page_h))
+    if not path.absolute().parent.is_dir():
+        # A mistyped folder is told at once; the print would be looked for in vain.
+        raise SetupError(
+            "output-not-writable",
+            f"{path}: there is no folder {path.absolute().parent}.",
+            "Choose a folder that exists, is writable and has space.",
+        )
+    with published(path) as temporary:
+        temporary.write_bytes(_pdf("\n".join(drawing), page_w, page_h))
     return paper
 
 
@@ -136,19 +144,3 @@ def _pdf(content: str, page_w: float, page_h: float) -> bytes:
     start = len(out)
     out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode("latin-1")
     return out + f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n".encode("latin-1")
-
-
-def _publish(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{path}: cannot be written: {error.strerror}.",
-            "Choose a folder that exists, is writable and has space.",
-        ) from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -19,7 +17,8 @@ from calibration.report_figures import ELLIPSE_SCALE, RESIDUAL_SCALE, graph_figu
 from calibration.rig import RigResult
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
-from mocap.core.errors import SetupError
+from mocap.core.jsontext import dumps
+from mocap.core.publish import publish_text
 
 
 def rig_report(
@@ -91,8 +90,8 @@ def write_rig_report(
     }
     template = resources.files("calibration").joinpath("report_template.html").read_text("utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], template)
-    text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
-    return [publish(path.with_suffix(".json"), text), publish(path.with_suffix(".html"), page)]
+    text = dumps(data, indent=1) + "\n"
+    return [publish_text(path.with_suffix(".json"), text), publish_text(path.with_suffix(".html"), page)]
 
 
 def _verdict(data: Mapping[str, Any]) -> str:
@@ -179,39 +178,6 @@ def _findings(data: Mapping[str, Any]) -> str:
 
 def _text(value: float | None, digits: int) -> str:
     return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-def plain(value: Any) -> Any:
-    """Return JSON data: arrays as lists, NaN and infinity as null."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(v) for v in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value if value is None else str(value)
-
-
-def publish(path: Path, text: str) -> Path:
-    """Write a text file in one step. Raises SetupError output-not-writable."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_text(text, "utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SetupError(
-            "output-not-writable",
-            f"{path}: cannot be written: {error.strerror}.",
-            "Choose a folder that exists, is writable and has space.",
-        ) from error
-    return path
 
 
 def is_usable(result: RigResult, diagnostics: Sequence[Diagnostic]) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mocap.core.errors import InputError
+from mocap.core.jsontext import dumps
 from mocap.core.keypoints import Keypoints2D
-from sessions.jsontext import dumps
 
 EDITED_SCORE = 1.0
 """A point that a person placed counts as fully seen."""

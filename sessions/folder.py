@@ -23,8 +23,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from mocap.core.errors import InputError
+from mocap.core.jsontext import write_text
 from sessions.config import check_config
-from sessions.jsontext import write_text
 from sessions.lock import take_lock
 from sessions.store import ArtifactStore
 

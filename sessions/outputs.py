@@ -15,10 +15,10 @@ from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report import write_report
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError, SetupError
+from mocap.core.jsontext import write_json
 from mocap.core.progress import Progress
 from mocap.core.take import SolvedTake
 from mocap.retarget import retarget
-from sessions.jsontext import write_json
 from sessions.process import Processed
 from sessions.timing import Laps
 

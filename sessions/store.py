@@ -21,8 +21,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from mocap.core.jsontext import dumps
 from sessions.codec import CodecError, decode, encode
-from sessions.jsontext import dumps
 
 FORMAT_VERSION = 1
 """Raised when the stored form changes: older artifacts are then misses."""

@@ -17,6 +17,7 @@ from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report_data import bone_data, chart_data, moment_data, motion_data, set_name, share_by_keypoint
 from mocap.analysis.thumbnails import moment_thumbnails
 from mocap.core.diagnostics import Diagnostic
+from mocap.core.jsontext import jsonable
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.publish import published
 from mocap.core.take import SolvedTake
@@ -81,8 +82,8 @@ def write_report(
         "keypoint_shares": share_by_keypoint(take.keypoints),
         "moments": moment_data(moments, pictures),
         "bones": bone_data(quality),
-        "refine": _plain(refine or {}),
-        "diagnostics": [_plain(d.to_json()) for d in found],
+        "refine": jsonable(refine or {}),
+        "diagnostics": [jsonable(d.to_json()) for d in found],
         "stages": {name: round(float(s), 3) for name, s in (stage_seconds or {}).items()},
         "exports": [_file(Path(file), form, path) for file, form in exports],
     }
@@ -119,18 +120,3 @@ def _file(file: Path, form: str, report: Path) -> dict[str, Any]:
         "format": form,
         "bytes": size,
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON data: arrays as lists, numbers as Python's, NaN and infinity as null, anything else as text."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value if value is None else str(value)

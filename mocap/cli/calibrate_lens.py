@@ -40,8 +40,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.gopro import require_unstabilised
     from calibration.lens import calibrate_lens
     from calibration.lens_prior import LensPrior
-    from calibration.report import plain, publish
     from mocap.core.camera import Camera, CameraRig
+    from mocap.core.jsontext import dumps, jsonable
+    from mocap.core.publish import publish_text
 
     start_s = time.perf_counter()
     board = parse_board(args.board)
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     write_rig(args.out, rig)
     found = [*views.diagnostics, *notes, *result.diagnostics]
     lens = result.intrinsics
-    data = plain(
+    data = jsonable(
         {
             "file": str(args.out),
             "camera": name,
@@ -85,16 +86,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             "seconds": {"total": time.perf_counter() - start_s},
         }
     )
-    publish(args.out.with_suffix(".json"), _json(data))
+    publish_text(args.out.with_suffix(".json"), dumps(data) + "\n")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
         f"error {result.rms_px:.2f} px over {result.n_views} views.",
         *(f"note: {d.message}" for d in found),
     ]
     return Result(data, "\n".join(lines))
-
-
-def _json(data: dict[str, object]) -> str:
-    import json
-
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

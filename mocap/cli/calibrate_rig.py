@@ -60,8 +60,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board_detect import detect_board
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
-    from calibration.report import is_usable, plain, rig_report, write_rig_report
+    from calibration.report import is_usable, rig_report, write_rig_report
     from calibration.rig import calibrate_rig
+    from mocap.core.jsontext import jsonable
     from sessions.timing import Laps
 
     laps = Laps()
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         seconds=laps.seconds,
     )
     files = write_rig_report(args.out, data, result, rig, views, held_out)
-    data = plain({**data, "file": str(args.out), "reports": [str(f) for f in files]})
+    data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files]})
     return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
 
 

@@ -220,7 +220,7 @@ def _report(result: Result, json_mode: bool) -> tuple[int, str, Any]:
     status = USER_ERROR if not result.done else DONE if result.quality_ok else QUALITY
     if not json_mode:
         return status, result.text, sys.stdout
-    from sessions.jsontext import dumps
+    from mocap.core.jsontext import dumps
 
     return status, dumps(result.data), sys.stdout
 

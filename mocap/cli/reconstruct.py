@@ -41,10 +41,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     laps = Laps()
     from calibration.files import read_rig_file
     from mocap.core.errors import InputError
+    from mocap.core.jsontext import write_json
     from mocap.core.keypoints import keypoint_set_names
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
-    from sessions.jsontext import write_json
     from sessions.outputs import all_findings, export_all, is_good, parse_formats, report_data, summary_text
     from sessions.process import Processed, process_keypoints
 

@@ -44,9 +44,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     import numpy as np
 
     from calibration.files import read_rig
+    from mocap.core.jsontext import write_json
     from mocap.sync.picture import write_picture
     from mocap.sync.synchronise import synchronise
-    from sessions.jsontext import write_json
     from sessions.outputs import is_good
 
     writable_folder(args.out.absolute().parent)

@@ -35,6 +35,13 @@ def published(file: Path) -> Generator[Path, None, None]:
             temporary.unlink(missing_ok=True)
 
 
+def publish_text(file: Path, text: str) -> Path:
+    """Write a UTF-8 text file whole or not at all, and return it. Raises SetupError as `published` does."""
+    with published(file) as temporary:
+        temporary.write_text(text, "utf-8")
+    return file
+
+
 @contextlib.contextmanager
 def published_set(folder: Path, reserve_bytes: int = RESERVE_BYTES) -> Generator[Path, None, None]:
     """Yield a temporary folder inside `folder`; its files move to `folder` together when the block ends.

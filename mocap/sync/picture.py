@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
+from mocap.core.publish import publish_text
 from mocap.sync.coarse import LagScores
 from mocap.sync.evidence import Evidence
 from mocap.sync.synchronise import SyncResult
@@ -31,10 +30,7 @@ def write_picture(path: Path, result: SyncResult) -> None:
         x, y = (i % columns) * WIDTH, (i // columns) * (HEIGHT + 30)
         parts.append(f'<g transform="translate({x},{y})">{panel}</g>')
     parts.append("</svg>")
-    handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write("\n".join(parts))
-    os.replace(temporary, path)
+    publish_text(path, "\n".join(parts))
 
 
 def _curve_panel(title: str, curve: LagScores) -> str:

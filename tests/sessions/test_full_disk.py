@@ -10,8 +10,8 @@ import pytest
 
 from mocap.cli.options import writable_folder
 from mocap.core.errors import SetupError
+from mocap.core.jsontext import write_json
 from sessions import store as store_module
-from sessions.jsontext import write_json
 from sessions.store import ArtifactStore
 
 
