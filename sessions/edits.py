@@ -1,4 +1,7 @@
-"""Corrections by people: an append-only list of typed operations on the performer's 2D keypoints. Undo appends too."""
+"""Corrections by people: an append-only list of typed operations. Undo appends too.
+
+Moved, masked and exchanged keypoints change the performer's detections; a trim shortens the timeline of the result.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from calibration.match import PixelFit
 from mocap.core.errors import InputError
 from mocap.core.jsontext import dumps
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.timeline import Timeline
 
 EDITED_SCORE = 1.0
 """A point that a person placed counts as fully seen."""
+_SLACK_S = 1e-6
+"""Times written with six digits still mean the frame they stand for."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One operation. Frames count from 0 in the camera's own video, `end_frame` is not included."""
+    """One operation. Frames and pixels are those of the camera's own video; `end_frame` is not included."""
 
     id: int
     op: str
@@ -113,8 +120,12 @@ def _is_point(value: Sequence[Any]) -> bool:
     return len(value) == 2 and all(isinstance(v, int | float) and np.isfinite(v) for v in value)
 
 
-def apply_edits(detections: Keypoints2D, edits: Sequence[Edit]) -> Keypoints2D:
+def apply_edits(
+    detections: Keypoints2D, edits: Sequence[Edit], fits: Mapping[str, PixelFit] | None = None
+) -> Keypoints2D:
     """Return the performer's detections with all corrections applied, in order.
+
+    fits map a camera's video pixels to those of its calibration, in which detections are kept; None: they are the same.
 
     Raises:
         InputError: `edit-invalid` when an edit names a camera, frame or keypoint that is not there.
@@ -122,8 +133,42 @@ def apply_edits(detections: Keypoints2D, edits: Sequence[Edit]) -> Keypoints2D:
     xy = detections.xy_px.copy()
     score = detections.score.copy()
     for edit in edits:
-        _APPLY[edit.op](detections, xy, score, edit.args)
+        if edit.op == "move_point":
+            _move_point(detections, xy, score, edit.args, fits)
+        elif edit.op in _APPLY:
+            _APPLY[edit.op](detections, xy, score, edit.args)
     return Keypoints2D(detections.keypoint_set, detections.camera_names, xy, score, detections.time_s)
+
+
+def trimmed(timeline: Timeline, edits: Sequence[Edit]) -> Timeline:
+    """Return the part of a timeline that all trims leave, on the same instants.
+
+    Raises:
+        InputError: `edit-invalid` when nothing is left.
+    """
+    time_s = timeline.time_s
+    inside = np.ones(len(time_s), bool)
+    for args in (e.args for e in edits if e.op == "trim"):
+        inside &= (time_s >= args["start_s"] - _SLACK_S) & (time_s < args["end_s"] - _SLACK_S)
+    if not inside.any():
+        raise InputError(
+            "edit-invalid",
+            f"The trims leave nothing of the take, which runs from {time_s[0]:.3f} to {time_s[-1]:.3f} s.",
+            "Undo a trim.",
+        )
+    at = np.flatnonzero(inside)
+    return Timeline(timeline.fps, len(at), float(time_s[at[0]]))
+
+
+def placed_by_hand(detections: Keypoints2D, edits: Sequence[Edit], timeline: Timeline) -> np.ndarray:
+    """Return [frame keypoint] of the timeline: whether a person placed the point in some view at that instant."""
+    out = np.zeros((timeline.n_frames, len(detections.keypoint_set)), bool)
+    for args in (e.args for e in edits if e.op == "move_point"):
+        c, k = _camera(detections, args["camera"]), _keypoint(detections, args["keypoint"])
+        frame = round((detections.time_s[c, args["frame"]] - timeline.start_s) * float(timeline.fps))
+        if 0 <= frame < timeline.n_frames:
+            out[frame, k] = True
+    return out
 
 
 def _camera(detections: Keypoints2D, name: str) -> int:
@@ -140,11 +185,21 @@ def _keypoint(detections: Keypoints2D, name: str) -> int:
     return detections.keypoint_set.names.index(name)
 
 
-def _move_point(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
+def _move_point(
+    detections: Keypoints2D,
+    xy: np.ndarray,
+    score: np.ndarray,
+    args: Mapping[str, Any],
+    fits: Mapping[str, PixelFit] | None,
+) -> None:
     c, k, f = _camera(detections, args["camera"]), _keypoint(detections, args["keypoint"]), args["frame"]
-    if not 0 <= f < xy.shape[1]:
-        raise InputError("edit-invalid", f"An edit names frame {f}; the take has {xy.shape[1]}.", "Undo that edit.")
-    xy[c, f, 0, k] = args["xy_px"]
+    n_frames = int(np.isfinite(detections.time_s[c]).sum())
+    if not 0 <= f < n_frames:
+        raise InputError(
+            "edit-invalid", f"An edit names frame {f} of {args['camera']}, which has {n_frames}.", "Undo that edit."
+        )
+    place = np.asarray(args["xy_px"], np.float64)
+    xy[c, f, 0, k] = place if fits is None else fits[args["camera"]].to_calibration(place)
     score[c, f, 0, k] = EDITED_SCORE
 
 
@@ -164,10 +219,4 @@ def _swap_sides(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args
     score[c, span] = score[c, span][:, :, mirror]
 
 
-def _trim(detections: Keypoints2D, xy: np.ndarray, score: np.ndarray, args: Mapping[str, Any]) -> None:
-    outside = ~((detections.time_s >= args["start_s"]) & (detections.time_s < args["end_s"]))
-    xy[outside] = np.nan
-    score[outside] = 0.0
-
-
-_APPLY = {"move_point": _move_point, "mask": _mask, "swap_sides": _swap_sides, "trim": _trim}
+_APPLY = {"mask": _mask, "swap_sides": _swap_sides}

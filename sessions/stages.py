@@ -10,7 +10,7 @@ A value flows from row to row by name; a row is recomputed only when something i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +22,7 @@ from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
-from mocap.core.keypoints import Keypoints2D
+from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
 from mocap.core.progress import Progress
 from mocap.core.take import PointsResult, SolvedTake
@@ -33,7 +33,7 @@ from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
 from sessions.clock_stage import find_clocks
-from sessions.edits import apply_edits
+from sessions.edits import apply_edits, placed_by_hand, trimmed
 from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop
 from sessions.runner import Config, Stage
 
@@ -120,12 +120,17 @@ def _edits(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
     again = inputs.get("recrop")
     if again is not None and all(d is not None for d in again.values()):
         seen = _assembled(again, inputs["fit"], inputs["times"])
-    return apply_edits(seen, inputs["corrections"])
+    return apply_edits(seen, inputs["corrections"], inputs.get("fit"))
 
 
 def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult:
     seen: Keypoints2D = inputs["edits"]
-    return reconstruct_points(seen, inputs["refine"].rig, timeline_of(seen, inputs["times"].fps), progress)
+    corrections = inputs["corrections"]
+    timeline = trimmed(timeline_of(seen, inputs["times"].fps), corrections)
+    result = reconstruct_points(seen, inputs["refine"].rig, timeline, progress)
+    source = result.points.source.copy()
+    source[placed_by_hand(seen, corrections, timeline) & (source != Source.MISSING)] = Source.EDITED
+    return replace(result, points=replace(result.points, source=source))
 
 
 def _solve(inputs: Inputs, _config: Config, progress: Progress) -> SolvedTake:
@@ -147,7 +152,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 1, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 2, ("edits", "refine", "times"), _points, label="reconstructing points")
+POINTS = Stage("points", 3, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
 SOLVE = Stage("solve", 2, ("refine", "points"), _solve, label="solving the skeleton")
 BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
@@ -161,7 +166,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     REFINE,
     Stage("preview", 2, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "keypoints", "camera", "preview", "refine", "times")),
-    Stage("edits", 1, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
+    Stage("edits", 2, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,
     SOLVE,
     BIAS,
@@ -172,7 +177,7 @@ FROM_KEYPOINTS: tuple[Stage, ...] = (
     Stage("views", 1, ("keypoints", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
-    Stage("edits", 1, ("identity", "corrections"), _edits, label="applying corrections"),
+    Stage("edits", 2, ("identity", "corrections"), _edits, label="applying corrections"),
     POINTS,
     SOLVE,
     BIAS,

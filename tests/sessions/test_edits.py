@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from calibration.match import PixelFit
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, load_keypoint_set
-from sessions.edits import append_edit, apply_edits, read_edits
+from mocap.core.timeline import Timeline
+from sessions.edits import append_edit, apply_edits, placed_by_hand, read_edits, trimmed
 
 COCO = load_keypoint_set("coco17")
 LEFT, RIGHT = COCO.names.index("LElbow"), COCO.names.index("RElbow")
@@ -57,10 +60,39 @@ def test_swapped_sides_exchange_left_and_right(tmp_path: Path) -> None:
     assert np.array_equal(after[0, 1:], before[0, 1:])
 
 
-def test_trim_keeps_only_the_times_between(tmp_path: Path) -> None:
+def test_trims_shorten_the_timeline_on_the_same_instants_and_leave_detections_alone(tmp_path: Path) -> None:
     path = tmp_path / "edits.jsonl"
     append_edit(path, "trim", start_s=0.2, end_s=0.5)
-    assert np.isfinite(edited(path).xy_px[..., 0]).all((0, 2, 3)).tolist() == [False] * 2 + [True] * 3 + [False] * 2
+    append_edit(path, "trim", start_s=0.0, end_s=0.4)
+    left = trimmed(Timeline(Fraction(10), 7), read_edits(path))
+    assert left.time_s == pytest.approx([0.2, 0.3])
+    assert np.array_equal(edited(path).xy_px, performer().xy_px, equal_nan=True)
+
+
+def test_trims_that_leave_nothing_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "trim", start_s=5.0, end_s=6.0)
+    with pytest.raises(InputError) as caught:
+        trimmed(Timeline(Fraction(10), 7), read_edits(path))
+    assert caught.value.code == "edit-invalid"
+
+
+def test_a_placed_point_is_given_in_the_videos_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "move_point", camera="b", frame=4, keypoint="LElbow", xy_px=[100.0, 200.0])
+    fit = PixelFit(np.array([[1.5, 0.0, 3.0], [0.0, 2.0, -7.0]]), "stretched", (640, 360), (960, 720))
+    after = apply_edits(performer(), read_edits(path), {"a": fit, "b": fit})
+    elbow = after.keypoint_set.names.index("LElbow")
+    assert after.xy_px[1, 4, 0, elbow].tolist() == [153.0, 393.0]
+
+
+def test_the_instant_of_a_placed_point_is_known_as_edited(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "move_point", camera="b", frame=4, keypoint="LElbow", xy_px=[100.0, 200.0])
+    detections = performer()
+    start_s = float(detections.time_s[1, 1])
+    by_hand = placed_by_hand(detections, read_edits(path), Timeline(Fraction(10), 5, start_s))
+    assert np.argwhere(by_hand).tolist() == [[3, detections.keypoint_set.names.index("LElbow")]]
 
 
 def test_undo_takes_an_edit_back_and_undoing_the_undo_restores_it(tmp_path: Path) -> None:
