@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+INLIER = 0.35
+"""Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations at c^2 = 12."""
+MAX_LAG_S = 0.25
+"""Correlation of residuals beyond this time is slow bias, which no spread within a take can show."""
 RAYLEIGH_MEDIAN = 1.1774
 """Median length of a 2-vector of unit-variance Gaussian components: sqrt(2 ln 2)."""
 
@@ -57,3 +61,23 @@ def fit_sigma_of_score(
     if len(centres) < 2:
         return np.array([0.5]), np.array([rayleigh_scale(lengths_px)])
     return np.array(centres), np.minimum.accumulate(np.array(sigmas))
+
+
+def correlation_inflation(residual: np.ndarray, used: np.ndarray, max_lag: int) -> float:
+    """Return by how much correlated errors inflate variance: 1 + 2 sum of autocorrelations of accepted residuals.
+
+    residual [camera frame keypoint 2] whitened; used [camera frame keypoint] which of them count. Triangular weights up
+    to `max_lag` frames (M. Bartlett, 1946). At least 1; 1 where nothing is used.
+    """
+    residual = np.where(used[..., None], residual, 0.0)
+    n = int(used.sum())
+    if n == 0:
+        return 1.0
+    power = (residual**2).sum() / n
+    total = 1.0
+    for lag in range(1, min(max_lag, residual.shape[1] - 1) + 1):
+        both = used[:, lag:] & used[:, :-lag]
+        if both.any():
+            correlation = (residual[:, lag:] * residual[:, :-lag]).sum() / both.sum() / power
+            total += 2 * correlation * (1 - lag / (max_lag + 1))
+    return max(1.0, float(total))

@@ -19,7 +19,14 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
 from mocap.kernels.reprojection import normal_equations, residuals_px
-from mocap.kernels.robust import fit_sigma_of_score, geman_mcclure, rayleigh_scale
+from mocap.kernels.robust import (
+    INLIER,
+    MAX_LAG_S,
+    correlation_inflation,
+    fit_sigma_of_score,
+    geman_mcclure,
+    rayleigh_scale,
+)
 from mocap.kernels.trajectories import fill_gaps_linearly, smooth_step, trajectory_variance
 from mocap.reconstruct.hypotheses import best_hypotheses
 from mocap.reconstruct.sides import exchanged_limbs, limb_groups, put_back
@@ -28,8 +35,6 @@ ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
 """Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
 SIDES_STEP = 3
 """Step of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
-INLIER = 0.35
-"""Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations."""
 WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
 """Trajectories are solved in overlapping windows: memory stays bounded, and a cut 60 frames away moves nothing."""
 START_ACCELERATION_M_S2 = 8.0
@@ -149,8 +154,13 @@ class _Trajectories:
         return self.observations.on_timeline((self.weight > INLIER).astype(float), self.n_frames)
 
     def variance(self) -> np.ndarray:
-        """[frame keypoint] variance per axis of the smoothed trajectories, NaN for unknown keypoints."""
-        information, _ = self._normal_equations()
+        """[frame keypoint] variance per axis of the smoothed trajectories, NaN for unknown keypoints.
+
+        Detections err in runs, not independently: the correlation of their residuals over time divides the evidence.
+        """
+        whitened = self._residuals() / self.sigma_px[..., None]
+        inflation = correlation_inflation(whitened, self.weight > INLIER, round(MAX_LAG_S * self.fps))
+        information = self._normal_equations()[0] / inflation
         second = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
         out = trajectory_variance(information, second)
         out[:, ~self.known] = np.nan

@@ -19,6 +19,7 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.core.skeleton import Motion, Skeleton
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline
+from mocap.kernels.robust import MAX_LAG_S
 from mocap.kernels.rotations import quat_continuous
 from mocap.kernels.trajectories import fill_gaps_linearly
 from mocap.solve.attach import attach_points
@@ -37,7 +38,7 @@ from mocap.solve.fit import (
 )
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.shape import Shape, reference_shape
-from mocap.solve.uncertainty import MAX_LAG_S, keypoint_sigma, residual_correlation
+from mocap.solve.uncertainty import keypoint_sigma, residual_correlation
 
 MIN_KNOWN_SHARE = 0.05
 """A landmark that is known in fewer frames than this does not take part; it follows from the body."""
@@ -192,10 +193,9 @@ def _fit_windows(
             part = pose.frames(slice(low, high))
             level = acceleration_level(part, dof, fps)
             data = to_cameras(window, sigma, high - low)
-            nothing = np.zeros((high - low, len(FOOT_LANDMARKS)), bool)
-            part = fit_take(part, shape, names, dof, data, level, nothing, 1.0)
+            part = fit_take(part, shape, names, dof, data, level)
             standing = _contacts(part, shape, fps)
-            part = fit_take(part, shape, names, dof, data, level, standing, SLIP_M_S / fps, n_iterations=2)
+            part = fit_take(part, shape, names, dof, data, level, standing, SLIP_M_S / fps)
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
             max_lag = round(MAX_LAG_S * fps)
@@ -211,12 +211,13 @@ def _solved_keypoints(
     """Return every keypoint of the set on the moving body: landmarks by the shape, others where they sit rigidly."""
     keypoint_set = points.keypoint_set
     xyz, source = points.xyz_m.copy(), points.source.copy()
-    sigma = _sigma_over_gaps(points)
+    sigma = points.sigma_m.copy()
     R_world, joints, landmarks = body_points(pose, shape, tuple(keypoint_set.landmarks[k] for k in on_body))
     xyz[:, on_body] = landmarks
     sigma[:, on_body] = np.minimum(spread_m, MAX_SIGMA_M)
     others = [k for k in range(len(keypoint_set)) if k not in on_body]
     if others:
+        sigma[:, others] = _sigma_over_gaps(sigma[:, others], points.time_s)
         attached, is_rigid = attach_points(points.xyz_m[:, others], R_world, joints)
         rigid = np.array(others)[is_rigid]
         xyz[:, rigid] = attached[:, is_rigid]
@@ -230,11 +231,11 @@ def _solved_keypoints(
     return Points3D(keypoint_set, points.time_s, xyz, np.where(source == Source.MISSING, np.nan, sigma), source)
 
 
-def _sigma_over_gaps(points: Points3D) -> np.ndarray:
+def _sigma_over_gaps(sigma_m: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     """Return sigma [frame keypoint] with gaps filled: it grows with the squared time to the nearest measurement."""
-    sigma = points.sigma_m.copy()
+    sigma = sigma_m.copy()
     frames = np.arange(len(sigma))
-    step_s = float(np.median(np.diff(points.time_s))) if len(sigma) > 1 else 0.0
+    step_s = float(np.median(np.diff(time_s))) if len(sigma) > 1 else 0.0
     for k in range(sigma.shape[1]):
         at = np.flatnonzero(np.isfinite(sigma[:, k]))
         if len(at) == 0:

@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter1d
 from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION, point_jacobian
 from mocap.kernels.reprojection import residuals_px
-from mocap.kernels.robust import geman_mcclure
+from mocap.kernels.robust import INLIER, correlation_inflation, geman_mcclure
 from mocap.solve.fit import ROBUST_SCALE_SQUARED, PointTerms, body_points, moves_matrix, pose_terms
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape
@@ -27,8 +27,6 @@ STEP_FRAMES = 5
 """Uncertainty is found for every fifth frame and interpolated: it changes slowly."""
 STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
-MAX_LAG_S = 0.25
-"""Correlation of residuals beyond this time is slow bias, which no spread within a take can show."""
 BODY_SIGMA_M = 0.0015
 """What a rigid body of estimated proportions cannot follow, even with perfect detections."""
 _LOG_L = np.linspace(-30.0, 20.0, 401)
@@ -51,28 +49,16 @@ def chain_variance(curvature: np.ndarray) -> np.ndarray:
 
 
 def residual_correlation(points: np.ndarray, observations: Observations, sigma_px: np.ndarray, max_lag: int) -> float:
-    """Return by how much correlated errors inflate variance: 1 + 2 sum of autocorrelations of accepted residuals.
+    """Return by how much the runs of the solve's residuals inflate variance, see `correlation_inflation`.
 
-    points [frame landmark 3] solved; observations and sigma_px [camera frame landmark]. Triangular weights up to
-    `max_lag` frames (M. Bartlett, 1946). At least 1.
+    points [frame landmark 3] solved; observations and sigma_px [camera frame landmark].
     """
     o = observations
     at = o.at_own_times(points)
     residual = residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m) / sigma_px[..., None]
     squared = (residual**2).sum(-1)
-    used = np.isfinite(squared) & (geman_mcclure(np.nan_to_num(squared), ROBUST_SCALE_SQUARED) > 0.35)
-    residual = np.where(used[..., None], residual, 0.0)
-    n = used.sum()
-    if n == 0:
-        return 1.0
-    power = (residual**2).sum() / n
-    total = 1.0
-    for lag in range(1, min(max_lag, residual.shape[1] - 1) + 1):
-        both = used[:, lag:] & used[:, :-lag]
-        if both.any():
-            correlation = (residual[:, lag:] * residual[:, :-lag]).sum() / both.sum() / power
-            total += 2 * correlation * (1 - lag / (max_lag + 1))
-    return max(1.0, total)
+    accepted = geman_mcclure(np.nan_to_num(squared), ROBUST_SCALE_SQUARED) > INLIER
+    return correlation_inflation(residual, np.isfinite(squared) & accepted, max_lag)
 
 
 def keypoint_sigma(
