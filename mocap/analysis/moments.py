@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from mocap.analysis.quality import Quality
+from mocap.analysis.quality import Quality, runs
 from mocap.analysis.sampling import nearest
 from mocap.core.keypoints import Source
 from mocap.core.take import SolvedTake
@@ -181,16 +181,11 @@ def _gaps(take: SolvedTake) -> _Candidates:
     value = np.zeros(source.shape[0])
     keypoint = np.full(source.shape[0], -1)
     for k in np.flatnonzero(measured.any(0)):
-        for start, stop in _runs(~measured[:, k]):
+        for start, stop in runs(~measured[:, k]):
             middle, gap_s = (start + stop - 1) // 2, (stop - start) / fps
             if gap_s > value[middle]:
                 value[middle], keypoint[middle] = gap_s, k
     return _Candidates(value / GAP_LIMIT_S, np.full(len(value), -1), keypoint, value, Trouble.GAP)
-
-
-def _runs(on: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _moment(take: SolvedTake, quality: Quality, kind: _Candidates, frame: int) -> Moment:

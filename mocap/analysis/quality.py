@@ -38,8 +38,9 @@ class ContactFigures:
     n_frames: int
     height_mean_m: float
     height_sd_m: float
+    """About each stretch's own mean."""
     height_range_m: float
-    """Highest minus lowest over all contact frames."""
+    """Highest minus lowest within one stretch of contact, the largest of them: supports differ in height."""
     slide_median_m_s: float
     """Horizontal speed between consecutive contact frames."""
     slide_p95_m_s: float
@@ -113,19 +114,27 @@ def contact_figures(take: SolvedTake) -> tuple[ContactFigures, ...]:
         on = take.contact[:, n]
         xyz = positions[:, skeleton.index(joint)]
         height = xyz[on, 2]
+        stretches = [xyz[a:b, 2] for a, b in runs(on)]
+        about_own_mean = np.concatenate([h - h.mean() for h in stretches]) if stretches else np.zeros(0)
         speed = np.linalg.norm(np.diff(xyz[:, :2], axis=0), axis=-1)[on[1:] & on[:-1]] * fps
         out.append(
             ContactFigures(
                 joint=joint,
                 n_frames=int(on.sum()),
                 height_mean_m=float(_nan(np.nanmean, height)),
-                height_sd_m=float(_nan(np.nanstd, height)),
-                height_range_m=float(np.ptp(height)) if len(height) else float("nan"),
+                height_sd_m=float(_nan(lambda h: np.sqrt(np.nanmean(h**2)), about_own_mean)),
+                height_range_m=max((float(np.ptp(h)) for h in stretches), default=float("nan")),
                 slide_median_m_s=float(_nan(np.nanmedian, speed)),
                 slide_p95_m_s=float(_nan(np.nanpercentile, speed, 95)),
             )
         )
     return tuple(out)
+
+
+def runs(on: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and one past the last index of each stretch of true values [n]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def source_shares(points: Points3D) -> dict[str, float]:

@@ -98,6 +98,21 @@ def test_a_foot_that_slides_level_shows_its_speed_and_no_change_of_height(new_ta
     assert np.isnan(left.slide_median_m_s)
 
 
+def test_two_supports_of_different_height_are_no_change_of_height(new_take):
+    take = new_take(n_frames=13)
+    motion = take.motion
+    still = np.tile(motion.local_wxyz[:1], (13, 1, 1))
+    root = np.tile(motion.root_translation_m[:1], (13, 1))
+    root[7:, 2] += 0.2
+    root[8, 2] += 0.003
+    contact = np.zeros(take.contact.shape, bool)
+    contact[:5] = contact[8:] = True
+    moved = replace(take, motion=replace(motion, local_wxyz=still, root_translation_m=root), contact=contact)
+    figures = measure_quality(moved).contacts[0]
+    assert figures.height_range_m == pytest.approx(0.003)
+    assert figures.height_sd_m < 0.002
+
+
 def test_contacts_of_unknown_joints_are_left_out(take):
     assert measure_quality(replace(take, contact_names=("LeftFoot", "Tail"))).contacts[0].joint == "LeftFoot"
     assert len(measure_quality(replace(take, contact_names=("LeftFoot", "Tail"))).contacts) == 1
