@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mocap.cli.options import writable_folder
+from mocap.cli.options import output_folder
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "find people's 2D keypoints in videos"
@@ -46,14 +46,14 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     videos = _by_camera(args.videos)
     infos = {camera: probe(path) for camera, path in videos.items()}
     check_targets(args.out, videos, args.overwrite)
-    writable_folder(args.out)
-    model = make_estimator(
-        args.model, ui.progress, device=args.device, detector=args.detector, flip_test=args.flip_test
-    )
-    start_s = time.perf_counter()
-    found = detect_videos(videos, model, infos=infos, progress=ui.progress)
-    seconds = time.perf_counter() - start_s
-    folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
+    with output_folder(args.out):
+        model = make_estimator(
+            args.model, ui.progress, device=args.device, detector=args.detector, flip_test=args.flip_test
+        )
+        start_s = time.perf_counter()
+        found = detect_videos(videos, model, infos=infos, progress=ui.progress)
+        seconds = time.perf_counter() - start_s
+        folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
     cameras = {}
     lines = []
     for camera, d in found.items():

@@ -92,6 +92,7 @@ def test_no_network_and_no_model_is_explained(video: Path, tmp_path: Path, capsy
     assert "download-failed" in said
     assert "mocap models import" in said
     assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_not_a_video_is_refused_before_the_model_is_fetched(
