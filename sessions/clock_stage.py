@@ -16,6 +16,7 @@ from mocap.core.timeline import TimeMap
 from mocap.media.audio import Sound, read_audio
 from mocap.media.probe import VideoInfo
 from mocap.sync.synchronise import Sources, SyncResult, synchronise
+from mocap.sync.timecode import timecode_evidence
 
 IN_STEP_SIGMA = 2.5
 """Offsets within this many standard deviations of 0, all of them, are no reason to move anything."""
@@ -32,7 +33,9 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
     names = tuple(footage)
     frame_s = 1 / float(max(i.fps for i in footage.values()))
     views = {c: inputs["fit"][c].map(d) for c, d in inputs["keypoints"].items()}
-    sources = Sources(names, _sounds(inputs["videos"], footage), views, inputs["rig"], frame_s=frame_s)
+    sounds = _sounds(inputs["videos"], footage)
+    labels = timecode_evidence({c: i.timecode for c, i in footage.items()})
+    sources = Sources(names, sounds, views, inputs["rig"], more=labels, frame_s=frame_s)
     try:
         result = synchronise(sources, progress)
     except InputError as error:

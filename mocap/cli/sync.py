@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from mocap.core.diagnostics import Diagnostic
     from mocap.media.audio import Sound
     from mocap.media.probe import VideoInfo
+    from mocap.sync.evidence import Evidence
     from mocap.sync.synchronise import Sources
 
 SUMMARY = "one clock per camera: offset, drift and how sure, from sound and motion"
 EXAMPLE = """mocap sync cam1.mp4 cam2.mp4 --rig rig.toml --out sync.json
 mocap sync --keypoints pose/ --fps 60 --rig rig.toml --out sync.json"""
-METHODS = ("audio", "motion")
+METHODS = ("timecode", "audio", "motion")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,8 +122,13 @@ def _from_files(
             c: read_audio(f, None if (info := infos[c]) is None else info.start_s)
             for c, f in track(files.items(), ui.progress, "Listening", len(files))
         }
+    more: list[Evidence] = []
+    if "timecode" in methods:
+        from mocap.sync.timecode import timecode_evidence
+
+        more = timecode_evidence({c: None if i is None else i.timecode for c, i in infos.items()})
     rates = [float(i.fps) for i in infos.values() if i is not None]
-    return Sources(tuple(files), sounds, views, rig, clap, frame_s=1 / max(rates, default=60.0))
+    return Sources(tuple(files), sounds, views, rig, clap, more, frame_s=1 / max(rates, default=60.0))
 
 
 def _probed(file: Path) -> VideoInfo | None:
