@@ -1,0 +1,164 @@
+"""The usual smoothing filters by name: Butterworth, Savitzky-Golay, GCV spline, Kalman (RTS) and One Euro.
+
+They work on every coordinate on its own and know nothing of the body; the take's solve is the better smoother. Gaps
+stay gaps: each stretch of known samples is filtered by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import dct, idct
+from scipy.optimize import minimize_scalar
+from scipy.signal import butter, savgol_filter, sosfiltfilt
+
+MIN_SAMPLES = 5
+"""Shorter stretches are left as they are: no filter here knows anything about them."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter: what it does to a stretch, its parameters with their defaults, and whether it looks ahead."""
+
+    apply: Callable[..., np.ndarray]
+    """(values [frame n] without NaN, rate_hz, **parameters) -> values [frame n]."""
+    defaults: Mapping[str, float]
+    is_causal: bool = False
+
+
+def butterworth(values: np.ndarray, rate_hz: float, cutoff_hz: float, order: float) -> np.ndarray:
+    """Low-pass forwards and backwards, so without lag (zero phase).
+
+    `order` is that of one pass. Two passes attenuate twice, so each is widened such that the whole is at -3 dB at the
+    cutoff (D. Winter, Biomechanics and Motor Control of Human Movement, 4th ed. 2009, section 3.4.4.2).
+    """
+    if not 0 < cutoff_hz < rate_hz / 2:
+        raise ValueError(f"cutoff_hz must lie between 0 and half of the rate, {rate_hz / 2:g} Hz")
+    widened = rate_hz / np.pi * np.arctan(np.tan(np.pi * cutoff_hz / rate_hz) / (2**0.5 - 1) ** (0.5 / order))
+    sos = butter(int(order), widened, fs=rate_hz, output="sos")
+    # A second of reflected signal lets the filter settle; a shorter stretch reflects all it has.
+    return sosfiltfilt(sos, values, axis=0, padlen=min(round(rate_hz), len(values) - 1))
+
+
+def savitzky_golay(values: np.ndarray, rate_hz: float, window_s: float, order: float) -> np.ndarray:
+    """Fit polynomials in a sliding window (A. Savitzky and M. Golay, Anal. Chem. 36, 1964)."""
+    length = min(2 * round(window_s * rate_hz / 2) + 1, len(values) - 1 + len(values) % 2)
+    if length <= order:
+        raise ValueError(f"window_s must hold more than {int(order)} frames at {rate_hz:g} Hz")
+    return savgol_filter(values, length, int(order), axis=0)
+
+
+def gcv_spline(values: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Smoothing spline whose strength is chosen by generalised cross-validation (P. Craven and G. Wahba, 1979).
+
+    The discrete spline on even samples, which the cosine transform makes diagonal, so that the search for the strength
+    costs nothing (D. Garcia, Comput. Stat. Data Anal. 54, 2010, equations 7 and 9). Every coordinate has its own.
+    """
+    del rate_hz  # the strength is found in units of frames
+    n = len(values)
+    wave = dct(values, axis=0, norm="ortho")
+    roughness = (2 - 2 * np.cos(np.pi * np.arange(n) / n))[:, None] ** 2
+
+    def score(log_strength: float, column: np.ndarray) -> float:
+        kept = 1 / (1 + np.exp(log_strength) * roughness[:, 0])
+        return float(np.sum(((kept - 1) * column) ** 2) / (1 - kept.mean()) ** 2)
+
+    # From nothing smoothed to nothing left but the mean and its slowest wave.
+    limits = (np.log(1e-3), np.log(n**4 * 1e2))
+    grid: list[float] = np.linspace(limits[0], limits[1], 41).tolist()
+    strength = np.empty(wave.shape[1])
+    for c, column in enumerate(wave.T):
+        # The score can have several minima, so the best of a grid is refined.
+        near = int(np.argmin([score(g, column) for g in grid]))
+        low, high = grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)]
+        strength[c] = np.exp(minimize_scalar(score, bounds=(low, high), args=(column,), method="bounded").x)
+    return idct(wave / (1 + strength * roughness), axis=0, norm="ortho")
+
+
+def one_euro(values: np.ndarray, rate_hz: float, min_cutoff_hz: float, beta: float) -> np.ndarray:
+    """Smooth more the slower the motion, from the past alone (G. Casiez, N. Roussel and D. Vogel, CHI 2012).
+
+    min_cutoff_hz is the cutoff at rest, beta its growth in Hz per m/s.
+    """
+
+    def share(cutoff_hz: np.ndarray | float) -> np.ndarray | float:
+        return 1.0 / (1.0 + rate_hz / (2 * np.pi * cutoff_hz))
+
+    out, speed = values.copy(), np.zeros(values.shape[1])
+    for f in range(1, len(values)):
+        speed += share(1.0) * ((values[f] - values[f - 1]) * rate_hz - speed)
+        out[f] = out[f - 1] + share(min_cutoff_hz + beta * np.abs(speed)) * (values[f] - out[f - 1])
+    return out
+
+
+def kalman(values: np.ndarray, rate_hz: float, acceleration_m_s2: float, noise_m: float) -> np.ndarray:
+    """Filter with a model of white acceleration, from the past alone (R. Kalman, 1960)."""
+    return _kalman_pass(values, rate_hz, acceleration_m_s2, noise_m)[0][:, 0]
+
+
+def rauch_tung_striebel(values: np.ndarray, rate_hz: float, acceleration_m_s2: float, noise_m: float) -> np.ndarray:
+    """Smooth with the Kalman filter's model, from past and future (H. Rauch, F. Tung and C. Striebel, AIAA J. 1965)."""
+    state, cov, predicted, predicted_cov = _kalman_pass(values, rate_hz, acceleration_m_s2, noise_m)
+    transition = _transition(rate_hz)
+    for f in range(len(values) - 2, -1, -1):
+        gain: np.ndarray = cov[f] @ transition.T @ np.linalg.inv(predicted_cov[f + 1])
+        state[f] += gain @ (state[f + 1] - predicted[f + 1])
+    return state[:, 0]
+
+
+def _transition(rate_hz: float) -> np.ndarray:
+    return np.array([[1.0, 1.0 / rate_hz], [0.0, 1.0]])
+
+
+def _kalman_pass(
+    values: np.ndarray, rate_hz: float, acceleration_m_s2: float, noise_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the filtered state [frame 2 n] and its covariance [frame 2 2], then both as predicted before each frame."""
+    n_frames, n = values.shape
+    dt = 1.0 / rate_hz
+    transition = _transition(rate_hz)
+    # Acceleration is constant within a frame and independent between frames.
+    step = np.array([dt * dt / 2, dt]) * acceleration_m_s2
+    state, cov = np.zeros((n_frames, 2, n)), np.zeros((n_frames, 2, 2))
+    predicted, predicted_cov = state.copy(), cov.copy()
+    predicted[0, 0] = values[0]
+    predicted_cov[0] = np.diag([noise_m**2, 10.0**2])  # at the start the speed is unknown: 10 m/s
+    for f in range(n_frames):
+        if f:
+            predicted[f] = transition @ state[f - 1]
+            predicted_cov[f] = transition @ cov[f - 1] @ transition.T + np.outer(step, step)
+        gain = predicted_cov[f][:, 0] / (predicted_cov[f][0, 0] + noise_m**2)
+        state[f] = predicted[f] + np.outer(gain, values[f] - predicted[f, 0])
+        cov[f] = predicted_cov[f] - np.outer(gain, predicted_cov[f][0])
+    return state, cov, predicted, predicted_cov
+
+
+FILTERS: Mapping[str, Filter] = {
+    "butterworth": Filter(butterworth, {"cutoff_hz": 6.0, "order": 2}),
+    "savgol": Filter(savitzky_golay, {"window_s": 0.2, "order": 3}),
+    "gcv": Filter(gcv_spline, {}),
+    "rts": Filter(rauch_tung_striebel, {"acceleration_m_s2": 10.0, "noise_m": 0.01}),
+    "kalman": Filter(kalman, {"acceleration_m_s2": 10.0, "noise_m": 0.01}, is_causal=True),
+    "one-euro": Filter(one_euro, {"min_cutoff_hz": 1.5, "beta": 3.0}, is_causal=True),
+}
+
+
+def filtered(
+    points: np.ndarray, rate_hz: float, name: str, parameters: Mapping[str, float] | None = None
+) -> np.ndarray:
+    """Return points [frame keypoint 3] filtered over time; NaN stays NaN and parts what lies on its two sides.
+
+    Raises ValueError for a parameter outside what the filter can do at this rate, KeyError for an unknown filter.
+    """
+    chosen = FILTERS[name]
+    settings = {**chosen.defaults, **(parameters or {})}
+    out = np.array(points, np.float64)
+    known = np.isfinite(out).all(-1)
+    for k in range(out.shape[1]):
+        edges = np.flatnonzero(np.diff(np.pad(known[:, k].astype(np.int8), 1)))
+        for start, stop in edges.reshape(-1, 2).tolist():
+            if stop - start >= MIN_SAMPLES:
+                out[start:stop, k] = chosen.apply(out[start:stop, k], rate_hz, **settings)
+    return out
