@@ -13,7 +13,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
 from mocap.core.timeline import TimeMap
-from mocap.media.audio import Sound, read_audio
+from mocap.media.audio import Sound, recording_sound
 from mocap.media.probe import VideoInfo
 from mocap.sync.synchronise import Sources, SyncResult, synchronise
 from mocap.sync.timecode import timecode_evidence
@@ -55,7 +55,7 @@ def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> dic
     with_sound = [c for c, info in footage.items() if info.has_audio]
     if len(with_sound) < 2:
         return None
-    return {c: read_audio(videos[c], footage[c].start_s) for c in with_sound}
+    return {c: recording_sound(footage[c].at(videos[c])) for c in with_sound}
 
 
 def is_in_step(result: SyncResult, names: Sequence[str], frame_s: float) -> bool:

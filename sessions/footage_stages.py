@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,11 +55,7 @@ def probe_video(inputs: Inputs, _config: Config, _progress: Progress) -> VideoIn
 def footage_here(inputs: Inputs) -> VideoInfo:
     """Return what one camera's video is, found where it lies now: its content is known, its place may have changed."""
     info: VideoInfo = inputs["footage"]
-    path: Path = inputs["videos"]
-    chapters = tuple(
-        replace(c, path=path if n == 0 else path.parent / c.path.name) for n, c in enumerate(info.chapters)
-    )
-    return replace(info, path=path, chapters=chapters)
+    return info.at(inputs["videos"])
 
 
 def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit:

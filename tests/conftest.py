@@ -6,10 +6,12 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,3 +83,46 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         for line in bad:
             reporter.write_line(f"  {line}", red=True)
     return None
+
+
+SOUND_HZ = 48000
+
+
+@pytest.fixture(scope="session")
+def write_clip() -> Callable[..., Path]:
+    """Return a function that writes a small video, with sound where samples are given.
+
+    write(path, levels, fps, sound=None, times=None): one grey picture of 64 x 48 per level; `sound` float [sample] at
+    48000 Hz from the first picture on; `times` in units of 1/90000 s instead of even ones. `.mov` keeps sound exactly.
+    """
+
+    def write(
+        path: Path,
+        levels: Sequence[int],
+        fps: Fraction = Fraction(30),
+        sound: np.ndarray | None = None,
+        times: Sequence[int] | None = None,
+    ) -> Path:
+        import av
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        base = Fraction(1, 90000) if times is not None else 1 / fps
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.time_base = video.codec_context.time_base = base
+            audio = None if sound is None else container.add_stream("pcm_s16le", rate=SOUND_HZ, layout="mono")
+            for k, level in enumerate(levels):
+                picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
+                picture.pts, picture.time_base = k if times is None else times[k], base
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+            if audio is not None and sound is not None:
+                packed = np.ascontiguousarray(np.round(32767 * np.clip(sound, -1, 1)).astype(np.int16)[None])
+                frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = SOUND_HZ, 0, Fraction(1, SOUND_HZ)
+                container.mux(audio.encode(frame))
+                container.mux(audio.encode(None))
+        return path
+
+    return write

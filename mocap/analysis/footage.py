@@ -8,47 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from mocap.core.camera import Camera
-from mocap.media.decode import upright
-from mocap.media.probe import VideoInfo, open_video, probe
-
-_NEAR_FRAMES = 60
-"""Frames nearer than this ahead are reached by decoding on; farther ones by seeking."""
+from mocap.media.seek import FrameReader
+from mocap.media.video_info import VideoInfo
 
 
 def grab_frames(path: Path, indices: Iterable[int], info: VideoInfo | None = None) -> dict[int, np.ndarray]:
     """Return the pictures [h w 3] uint8 RGB, upright, of the frames named by `indices` (as in `VideoInfo.time_s`).
 
-    Seeks to the key frame before each, so the cost does not grow with the length of the video. Frames that the video
-    does not have, or that cannot be decoded, are absent from the result.
+    Exact for variable rates and over chapters; the cost does not grow with the length of the video. Frames that the
+    video does not have, or that cannot be decoded, are absent from the result.
 
     Raises: InputError as `mocap.media.probe.probe`.
     """
-    from av.error import FFmpegError
-
-    info = info or probe(path)
-    wanted = sorted({i for i in indices if 0 <= i < info.n_frames})
     out: dict[int, np.ndarray] = {}
-    with open_video(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        base = stream.time_base or info.time_base
-        ticks = float(info.time_base / base)
-        half_frame = 0.5 / float(info.fps * base)
-        at = -_NEAR_FRAMES - 1
-        decoder = iter(container.decode(stream))
-        for index in wanted:
-            target = round(int(info.pts[index]) * ticks)
-            if index - at > _NEAR_FRAMES:
-                container.seek(target, stream=stream)
-                decoder = iter(container.decode(stream))
-            try:
-                for frame in decoder:
-                    if frame.pts is not None and frame.pts > target - half_frame:
-                        out[index] = upright(frame.to_ndarray(format="rgb24"), info.rotation_deg)
-                        break
-            except FFmpegError:
-                continue
-            at = index
+    with FrameReader(path, info, cache_bytes=0) as reader:
+        for index in sorted({i for i in indices if 0 <= i < reader.info.n_frames}):
+            picture = reader.read(index)
+            if picture is not None:
+                out[index] = picture
     return out
 
 

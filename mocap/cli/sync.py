@@ -100,12 +100,14 @@ def _from_files(
 ) -> Sources:
     from mocap.core.camera_names import match_cameras
     from mocap.core.progress import track
+    from mocap.media.chapters import whole_recordings
     from mocap.sync.synchronise import Sources
 
-    stems = [f.stem for f in args.videos]
+    given = [chapters[0] for chapters in whole_recordings(args.videos)]
+    stems = [f.stem for f in given]
     if len(set(stems)) < len(stems):
-        stems = [str(f) for f in args.videos]
-    files = dict(zip(stems, args.videos, strict=True))
+        stems = [str(f) for f in given]
+    files = dict(zip(stems, given, strict=True))
     if rig is not None:
         matched = match_cameras(rig.names, stems, "files")
         found += matched.diagnostics
@@ -116,10 +118,10 @@ def _from_files(
         views = _detected(files, infos, rig, found, ui)
     sounds: dict[str, Sound | None] | None = None
     if "audio" in methods:
-        from mocap.media.audio import read_audio
+        from mocap.media.audio import read_audio, recording_sound
 
         sounds = {
-            c: read_audio(f, None if (info := infos[c]) is None else info.start_s)
+            c: read_audio(f) if (info := infos[c]) is None else recording_sound(info)
             for c, f in track(files.items(), ui.progress, "Listening", len(files))
         }
     more: list[Evidence] = []

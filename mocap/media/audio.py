@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mocap.core.arrays import frozen
 from mocap.core.errors import InputError
+from mocap.media.video_info import VideoInfo
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -66,6 +68,42 @@ def read_audio(path: str | os.PathLike[str], video_start_s: float | None = None)
             f"{file}: its sound cannot be read: {error}.",
             "Copy the file from the camera again, or synchronise without sound (--methods motion).",
         ) from error
+
+
+def recording_sound(info: VideoInfo) -> Sound | None:
+    """Return the first audio track of a recording with all its chapters, or None where no chapter has sound.
+
+    Each chapter's sound is placed by its own distance from that chapter's first picture, so what one chapter lacks does
+    not move the next. Raises InputError audio-unreadable.
+    """
+    if len(info.files) == 1:
+        return read_audio(info.path, info.start_s)
+    parts: list[Sound] = []
+    begin = 0
+    for part in info.files:
+        first_s = float((int(info.pts[begin]) - part.pts_shift) * info.time_base)
+        sound = read_audio(part.path, first_s)
+        if sound is not None:
+            parts.append(replace(sound, start_s=sound.start_s + float(info.time_s[begin])))
+        begin += part.n_frames
+    rates = sorted({p.rate_hz for p in parts})
+    if len(rates) > 1:
+        raise InputError(
+            "chapters-differ",
+            f"{info.path}: the sound of its chapters has different rates: {', '.join(f'{r} Hz' for r in rates)}.",
+            "Move files of other recordings to another folder.",
+        )
+    return _spliced(parts) if parts else None
+
+
+def _spliced(parts: Sequence[Sound]) -> Sound:
+    """Return sounds of one rate as one; gaps are zero, and where two overlap the later one counts."""
+    rate, start_s = parts[0].rate_hz, parts[0].start_s
+    places = [round((p.start_s - start_s) * rate) for p in parts]
+    samples = np.zeros(max(at + len(p.samples) for at, p in zip(places, parts, strict=True)), np.float32)
+    for at, part in zip(places, parts, strict=True):
+        samples[at : at + len(part.samples)] = part.samples
+    return Sound(samples, rate, start_s)
 
 
 def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | None:

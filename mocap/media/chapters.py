@@ -100,6 +100,19 @@ def group_chapters(paths: Iterable[str | Path]) -> list[tuple[Path, ...]]:
     return [tuple(groups[key][k] for k in sorted(groups[key])) for key in order]
 
 
+def whole_recordings(paths: Iterable[str | Path]) -> list[tuple[Path, ...]]:
+    """Return the given files as recordings; a first chapter brings those beside it, whether or not they were given.
+
+    Raises: InputError chapter-missing, chapter-twice.
+    """
+    given = [Path(p) for p in paths]
+    known = {p.resolve() for p in given}
+    beside: dict[Path, Path] = {}
+    for path in given:
+        beside |= {c.resolve(): c for c in chapters_of(path)[1:] if c.resolve() not in known}
+    return group_chapters([*given, *beside.values()])
+
+
 def _check_whole(chapters: dict[int, Path], name: ChapterName) -> None:
     """Refuse a recording with a hole: what follows would be played at the wrong time."""
     if len(chapters) == 1:

@@ -49,7 +49,7 @@ def join(parts: Sequence[VideoInfo]) -> VideoInfo:
         time_s=(joined - joined[0]) * float(first.time_base),
         pts=joined,
         is_variable_rate=is_variable,
-        has_audio=all(p.has_audio for p in parts),
+        has_audio=any(p.has_audio for p in parts),
         diagnostics=(*kept, *found, *_timecode_gaps(parts)),
         chapters=tuple(chapters),
         gopro=join_facts([p.gopro for p in parts if p.gopro is not None]),

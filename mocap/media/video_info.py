@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -77,6 +77,13 @@ class VideoInfo:
     def files(self) -> tuple[Chapter, ...]:
         """The files that hold the frames, in order: one or more."""
         return self.chapters or (Chapter(self.path, self.n_frames, 0),)
+
+    def at(self, path: Path) -> Self:
+        """Return the same recording where its first file now lies at `path`, and its chapters beside it."""
+        chapters = tuple(
+            replace(c, path=path if n == 0 else path.parent / c.path.name) for n, c in enumerate(self.chapters)
+        )
+        return replace(self, path=path, chapters=chapters)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a JSON object (without the list of times)."""

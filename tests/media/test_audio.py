@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from mocap.core.errors import InputError
-from mocap.media.audio import read_audio
+from mocap.media.audio import read_audio, recording_sound
+from mocap.media.probe import probe
 
 RATE = 16000
 
@@ -61,3 +63,33 @@ def test_a_file_that_is_no_sound_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_audio(file)
     assert caught.value.code == "audio-unreadable"
+
+
+def test_the_sound_of_all_chapters_stands_on_one_clock(write_clip: Callable[..., Path], tmp_path: Path) -> None:
+    rate, fps = 48000, Fraction(60000, 1001)
+    clicks = []
+    begin_s = 0.0
+    for k, n in enumerate((30, 45, 20), 1):
+        samples = np.zeros(round(n / fps * rate))
+        samples[4800 * k] = 1.0
+        clicks.append(begin_s + 0.1 * k)
+        write_clip(tmp_path / f"GX0{k}0123.mov", [90] * n, fps, samples)
+        begin_s += float(n / fps)
+    sound = recording_sound(probe(tmp_path / "GX010123.mov"))
+    assert sound is not None
+    found_s = sound.start_s + np.flatnonzero(sound.samples > 0.5) / sound.rate_hz
+    np.testing.assert_allclose(found_s, clicks, atol=1.1 / rate)
+
+
+def test_a_chapter_without_sound_leaves_a_gap_and_moves_nothing(
+    write_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    for k in (1, 2, 3):
+        write_clip(tmp_path / f"GX0{k}0123.mov", [90] * 30, Fraction(30), None if k == 2 else np.full(48000, 0.5))
+    info = probe(tmp_path / "GX010123.mov")
+    sound = recording_sound(info)
+    assert info.has_audio
+    assert sound is not None
+    assert len(sound.samples) == 3 * 48000
+    assert np.abs(sound.samples[48000:96000]).max() == 0
+    assert sound.samples[96000:].min() == pytest.approx(0.5, abs=1e-3)
