@@ -14,7 +14,7 @@ import os
 import re
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -32,14 +32,38 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Recording:
+    """What one camera filmed of a take: a file, or a recording that the camera split into chapters."""
+
+    files: tuple[Path, ...]
+    """Absolute paths; several are chapters in their order, in one folder."""
+    camera: str | None = None
+    """Whose it is, where names, folders or serial numbers say so; else its file's name and place have to do."""
+    serial: str | None = None
+    """The camera's serial number, where its files state one."""
+
+    @property
+    def path(self) -> Path:
+        """The first file, which stands for all."""
+        return self.files[0]
+
+
+@dataclass(frozen=True)
 class Take:
     """One performance, filmed by several cameras."""
 
     folder: Path
-    videos: tuple[Path, ...]
-    """Absolute paths, in the order they were given."""
+    recordings: tuple[Recording, ...]
+    """In the order they were given."""
     config: Mapping[str, Any]
     """Settings that differ from the defaults."""
+    rig_key: str | None = None
+    """Fingerprint of the rig file that the take was imported with."""
+
+    @property
+    def videos(self) -> tuple[Path, ...]:
+        """The first file of each recording."""
+        return tuple(r.path for r in self.recordings)
 
     @property
     def name(self) -> str:
@@ -89,10 +113,11 @@ class Session:
             )
         data = _read_toml(folder / "take.toml")
         try:
-            videos = tuple(_absolute(Path(v["path"]), folder) for v in data["videos"])
-        except (KeyError, TypeError) as error:
+            recordings = tuple(_recording(v, folder) for v in data["videos"])
+        except (KeyError, TypeError, AttributeError) as error:
             raise _unreadable(folder / "take.toml", f"missing {error}") from error
-        return Take(folder, videos, check_config(data.get("config", {}), str(folder / "take.toml")))
+        config = check_config(data.get("config", {}), str(folder / "take.toml"))
+        return Take(folder, recordings, config, data.get("rig"))
 
 
 def create_session(folder: Path) -> Session:
@@ -136,7 +161,13 @@ def split_take_path(text: str) -> tuple[Session, Take]:
     return session, session.take(path.name)
 
 
-def add_take(session: Session, name: str, videos: list[Path], config: Mapping[str, Any] | None = None) -> Take:
+def add_take(
+    session: Session,
+    name: str,
+    videos: Sequence[Path | Recording],
+    config: Mapping[str, Any] | None = None,
+    rig_key: str | None = None,
+) -> Take:
     """Add a take that refers to its videos; nothing is copied.
 
     Raises:
@@ -153,44 +184,68 @@ def add_take(session: Session, name: str, videos: list[Path], config: Mapping[st
             f"{session.folder} has a take {name!r} already.",
             "Choose another name, or exchange its videos with `mocap import ... --replace`.",
         )
-    take = Take(folder, _distinct(videos), dict(config or {}))
+    take = Take(folder, _distinct(videos), dict(config or {}), rig_key)
     write_take(take)
     return take
 
 
-def replace_videos(session: Session, name: str, videos: list[Path], config: Mapping[str, Any] | None = None) -> Take:
+def replace_videos(
+    session: Session,
+    name: str,
+    videos: Sequence[Path | Recording],
+    config: Mapping[str, Any] | None = None,
+    rig_key: str | None = None,
+) -> Take:
     """Give a take other videos; its corrections stay, and its settings where `config` does not change them.
 
     Raises:
         InputError: `take-missing`, `take-busy` when another process works on it, `video-twice`.
     """
-    absolute = _distinct(videos)
+    recordings = _distinct(videos)
     with take_lock(session.take(name).folder):
         take = session.take(name)
-        take = replace(take, videos=absolute, config={**take.config, **(config or {})})
+        config = {**take.config, **(config or {})}
+        take = replace(take, recordings=recordings, config=config, rig_key=rig_key)
         write_take(take)
     return take
 
 
-def _distinct(videos: list[Path]) -> tuple[Path, ...]:
-    absolute = [v.resolve() for v in videos]
-    twice = sorted({str(v) for v in absolute if absolute.count(v) > 1})
+def _distinct(videos: Sequence[Path | Recording]) -> tuple[Recording, ...]:
+    given = [v if isinstance(v, Recording) else Recording((v,)) for v in videos]
+    # A link's own name counts: it may say which camera, or which chapter, the file is.
+    recordings = tuple(replace(r, files=tuple(f.parent.resolve() / f.name for f in r.files)) for r in given)
+    places = [f.resolve() for r in recordings for f in r.files]
+    twice = sorted({str(p) for p in places if places.count(p) > 1})
     if twice:
         raise InputError("video-twice", f"{', '.join(twice)} was given more than once.", "Give each video once.")
-    return tuple(absolute)
+    return recordings
 
 
 def write_take(take: Take) -> None:
     """Write `take.toml`. Videos below the session's folder are kept relative, so that the folder can be moved."""
     document = tomlkit.document()
     document["format"] = FORMAT
-    document["videos"] = [{"path": _stored(video, take.folder)} for video in take.videos]
+    if take.rig_key is not None:
+        document["rig"] = take.rig_key
+    document["videos"] = [_entry(r, take.folder) for r in take.recordings]
     config = tomlkit.table()
     for key, value in take.config.items():
         if value is not None:
             config[key] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
     document["config"] = config
     write_text(take.folder / "take.toml", tomlkit.dumps(document))
+
+
+def _entry(recording: Recording, folder: Path) -> dict[str, Any]:
+    chapters = [f.name for f in recording.files] if len(recording.files) > 1 else None
+    more = {"camera": recording.camera, "serial": recording.serial, "chapters": chapters}
+    return {"path": _stored(recording.path, folder), **{k: v for k, v in more.items() if v is not None}}
+
+
+def _recording(entry: Mapping[str, Any], folder: Path) -> Recording:
+    first = _absolute(Path(entry["path"]), folder)
+    files = tuple(first.parent / name for name in entry.get("chapters", [first.name]))
+    return Recording(files, entry.get("camera"), entry.get("serial"))
 
 
 def _stored(video: Path, take_folder: Path) -> str:
@@ -201,7 +256,7 @@ def _stored(video: Path, take_folder: Path) -> str:
 
 
 def _absolute(path: Path, folder: Path) -> Path:
-    return path if path.is_absolute() else (folder / path).resolve()
+    return path if path.is_absolute() else (folder / path).parent.resolve() / path.name
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -14,13 +14,13 @@ import numpy as np
 from calibration.files import RigFile, read_rig_file
 from calibration.match import check_inside
 from mocap.core.camera import CameraRig
-from mocap.core.camera_names import match_cameras
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
 from mocap.core.take import SolvedTake
 from mocap.core.timeline import TimeMap
 from mocap.pose2d.detections import CameraDetections
+from sessions.cameras import match_recordings, recording_key
 from sessions.codec import encode
 from sessions.config import defaults
 from sessions.edits import read_edits
@@ -28,7 +28,7 @@ from sessions.folder import Session, Take
 from sessions.lock import take_lock
 from sessions.runner import Node, RunResult, run_stages, source, source_items
 from sessions.stages import FROM_FOOTAGE, FROM_KEYPOINTS, Clocks
-from sessions.store import content_key, file_fingerprint
+from sessions.store import content_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,24 +83,22 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
     """Return what the footage table starts from, and what was found about the rig and in matching videos to cameras.
 
     Raises:
-        InputError: `video-missing`, and what `match_cameras` raises when rig and videos do not belong together.
+        InputError: `video-missing`, `chapter-missing`, and what `match_cameras` raises when rig and videos do not
+            belong together.
     """
     rig_file = load_rig(session)
     rig = rig_file.rig
-    match = match_cameras(rig.names, [str(v) for v in take.videos], "videos")
-    videos = {camera: Path(path) for camera, path in match.found.items()}
-    for camera, path in videos.items():
-        if not path.is_file():
-            raise InputError("video-missing", f"{path}: the video of camera {camera} is gone.", "Put it back there.")
+    recordings, found = match_recordings(rig.names, take)
+    keys = {camera: recording_key(camera, recording) for camera, recording in recordings.items()}
     rig_key = _value_key(rig)
     edits = read_edits(take.edits_file)
     sources = {
-        "videos": source_items(videos, {c: file_fingerprint(p) for c, p in videos.items()}),
+        "videos": source_items({c: r.path for c, r in recordings.items()}, keys),
         "camera": source_items({c.name: c for c in rig.cameras}, {c.name: _value_key(c) for c in rig.cameras}),
         "rig": Node(rig, rig_key),
         "corrections": source(edits, [(e.op, dict(e.args)) for e in edits]),
     }
-    return sources, (*rig_file.diagnostics, *match.diagnostics)
+    return sources, (*rig_file.diagnostics, *found)
 
 
 def settings_of(take: Take, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
     from calibration.files import RigFile
+    from mocap.media.video_info import VideoInfo
     from sessions.folder import Session
 
 SUMMARY = "add calibrated cameras or the videos of a take to a session"
 EXAMPLE = """
 mocap import shoot_monday --rig Calib.qca.txt
 mocap import shoot_monday walk_1 cam01.mp4 cam02.mp4 cam03.mp4 cam04.mp4
+mocap import shoot_monday walk_2 left/GX010123.MP4 right/GX010044.MP4
 mocap import shoot_monday walk_1 cam01.mp4 cam02.mp4 cam03_upright.mp4 cam04.mp4 --replace
 """
 
@@ -25,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("dir", type=Path, metavar="DIR", help="the session")
     parser.add_argument("take", nargs="?", metavar="TAKE", help="name of the new take")
-    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one per camera; they are not copied")
+    parser.add_argument(
+        "videos",
+        nargs="*",
+        type=Path,
+        metavar="VIDEO",
+        help="one per camera; they are not copied; a first chapter brings the others beside it",
+    )
     parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
     parser.add_argument("--replace", action="store_true", help="exchange the videos of a take; its corrections stay")
     parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
@@ -70,28 +78,56 @@ def _import_rig(session: Session, path: Path) -> RigFile:
 
 
 def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[dict[str, Any], str]:
-    """Probe all videos, match them to the rig when there is one, and add the take."""
-    from calibration.match import fit_footage, match_cameras
+    """Probe all recordings, find out whose they are, and add the take."""
     from mocap.core.progress import track
-    from mocap.media.probe import probe
-    from sessions.folder import add_take, replace_videos
-    from sessions.process import load_rig
+    from mocap.media.chapters import whole_recordings
+    from mocap.media.probe import probe_recording
+    from sessions.cameras import rig_key_of
+    from sessions.folder import Recording, add_take, replace_videos
 
-    infos = [probe(v) for v in track(args.videos, ui.progress, "reading the videos", len(args.videos))]
+    groups = whole_recordings(args.videos)
+    infos = [probe_recording(g) for g in track(groups, ui.progress, "reading the videos", len(groups))]
     notes = [d.message for info in infos for d in info.diagnostics]
-    cameras: dict[str, str] = {}
-    if session.rig_file.is_file():
-        rig = load_rig(session).rig
-        match = match_cameras(rig.names, [str(v) for v in args.videos], "videos")
-        cameras = dict(match.found)
-        notes += [d.message for d in match.diagnostics]
-        by_path = {str(v): info for v, info in zip(args.videos, infos, strict=True)}
-        for camera, video in cameras.items():
-            # Here, not after hours of work: a wrong rotation flag or recording mode can be mended now.
-            notes += [d.message for d in fit_footage(rig[camera], by_path[video]).diagnostics]
+    cameras, is_known = _whose(session, args.take, infos, notes)
+    name_of = {info.path: camera for camera, info in cameras.items()}
+    recordings = [
+        Recording(files, name_of[i.path] if is_known else None, i.gopro.serial if i.gopro is not None else None)
+        for files, i in zip(groups, infos, strict=True)
+    ]
     config = {} if args.subject_at is None else {"subject_at": args.subject_at}
     put = replace_videos if args.replace else add_take
-    take = put(session, args.take, list(args.videos), config)
-    data = {"name": take.name, "cameras": cameras, "videos": [info.to_json() for info in infos], "notes": notes}
-    rows = [f"  {i.path.name}: {i.width_px}x{i.height_px}, {float(i.fps):g} Hz, {i.n_frames} frames" for i in infos]
+    take = put(session, args.take, recordings, config, rig_key_of(session))
+    data = {
+        "name": take.name,
+        "cameras": {camera: str(info.path) for camera, info in cameras.items()},
+        "videos": [info.to_json() for info in infos],
+        "notes": notes,
+    }
+    rows = [_row(camera, info) for camera, info in cameras.items()]
     return data, "\n".join([f"take {take.name}: {len(infos)} videos", *rows, *notes])
+
+
+def _whose(
+    session: Session, take_name: str, infos: list[VideoInfo], notes: list[str]
+) -> tuple[dict[str, VideoInfo], bool]:
+    """Return each camera's recording, and whether that is more than an order; `notes` gets what was found."""
+    from calibration.match import fit_footage
+    from mocap.media.camera_assignment import assign_cameras, name_cameras
+    from sessions.cameras import known_serials
+    from sessions.process import load_rig
+
+    if not session.rig_file.is_file():
+        return name_cameras(infos), True
+    rig = load_rig(session).rig
+    assigned = assign_cameras(rig.names, infos, known_serials(session, rig.names, take_name))
+    notes += [d.message for d in assigned.diagnostics]
+    for camera, info in assigned.cameras.items():
+        # Here, not after hours of work: a wrong rotation flag or recording mode can be mended now.
+        notes += [d.message for d in fit_footage(rig[camera], info).diagnostics]
+    return dict(assigned.cameras), assigned.is_known
+
+
+def _row(camera: str, info: VideoInfo) -> str:
+    more = f" and {len(info.chapters) - 1} more" if info.chapters else ""
+    what = f"{info.width_px}x{info.height_px}, {float(info.fps):g} Hz, {info.n_frames} frames"
+    return f"  {camera}: {info.path.name}{more}: {what}"

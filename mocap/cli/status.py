@@ -39,7 +39,11 @@ def _take_status(session: Session, take: Take) -> dict[str, Any]:
     from sessions.edits import read_edits
     from sessions.explain import stage_states
 
-    status: dict[str, Any] = {"videos": [str(v) for v in take.videos], "config": dict(take.config)}
+    status: dict[str, Any] = {
+        "videos": [str(v) for v in take.videos],
+        "chapters": {str(r.path): [str(f) for f in r.files] for r in take.recordings if len(r.files) > 1},
+        "config": dict(take.config),
+    }
     try:
         status["edits"] = len(read_edits(take.edits_file))
         states = stage_states(session, take)

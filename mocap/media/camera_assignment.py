@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from mocap.core.camera_names import normal_name
+from mocap.core.camera_names import CameraMatch, match_cameras, normal_name
+from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.media.chapters import chapter_name
 from mocap.media.fingerprint import fingerprint
@@ -16,6 +18,77 @@ _COUNTED = re.compile(r"(img|mvi|dsc|dscn|vid|mov|clip|video|pxl|c|p|100gopro|dj
 """File names that a camera counts up by itself and that name no camera; so does `DCIM/100GOPRO` of folders."""
 
 _CARD_FOLDER = re.compile(r"dcim|\d{3}(gopro|canon|media|_pana|apple|msdcf|nikon).*|", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which recording is whose."""
+
+    cameras: Mapping[str, VideoInfo]
+    """By the rig's camera, in its order."""
+    is_known: bool
+    """Whether names or serial numbers say so; else it is only their order."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def assign_cameras(
+    camera_names: Sequence[str], recordings: Sequence[VideoInfo], known: Mapping[str, str] | None = None
+) -> Assignment:
+    """Return the recording of each of a rig's cameras.
+
+    Tried in this order: the names of the files; of the folders that hold them (a memory card's own folders do not
+    count); the cameras' serial numbers, as the rig's names give them or as earlier takes do; the order of the names,
+    which is said. What the serial numbers contradict is refused.
+
+    Args:
+        camera_names: of the rig.
+        recordings: of one take, in any order.
+        known: serial number by camera, from takes filmed with the same rig.
+
+    Raises: InputError camera-count-mismatch, camera-twice, cameras-unmatched, video-twice, camera-films-twice,
+        camera-swapped.
+    """
+    by_path = {str(r.path): r for r in recordings}
+    serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
+    in_order: CameraMatch | None = None
+    failure: InputError | None = None
+    found: Assignment | None = None
+    for keys in (list(by_path), [_folder(r.path) for r in recordings], _short_serials(serials)):
+        if len(keys) != len(recordings):
+            continue
+        try:
+            match = match_cameras(camera_names, keys, "videos")
+        except InputError as error:
+            failure = failure or error
+            continue
+        if any(d.code == "cameras-matched-in-order" for d in match.diagnostics):
+            in_order = in_order or (match if keys == list(by_path) else None)
+            continue
+        cameras = {c: recordings[keys.index(k)] for c, k in match.found.items()}
+        found = Assignment(cameras, True, match.diagnostics)
+        break
+    found = found or _by_earlier_takes(camera_names, recordings, known or {})
+    if found is None and in_order is not None:
+        found = Assignment({c: by_path[p] for c, p in in_order.found.items()}, False, in_order.diagnostics)
+    if found is None:
+        assert failure is not None, "a match that failed for every kind of name said why"
+        raise failure
+    check_different(recordings)
+    check_serials(found.cameras, known or {})
+    return found
+
+
+def _by_earlier_takes(
+    camera_names: Sequence[str], recordings: Sequence[VideoInfo], known: Mapping[str, str]
+) -> Assignment | None:
+    """Return the assignment in which each camera has the serial number that it had before, if there is one."""
+    by_serial = {r.gopro.serial: r for r in recordings if r.gopro is not None and r.gopro.serial}
+    cameras = {c: by_serial[known[c]] for c in camera_names if known.get(c) in by_serial}
+    if not len(cameras) == len(camera_names) == len(recordings):
+        return None
+    pairs = {c: r.path.name for c, r in cameras.items()}
+    message = f"Matched by the serial numbers of earlier takes: {', '.join(f'{c} <- {n}' for c, n in pairs.items())}."
+    return Assignment(cameras, True, (Diagnostic("cameras-matched-by-serial", Severity.INFO, message, pairs),))
 
 
 def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
