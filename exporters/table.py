@@ -6,7 +6,7 @@ import errno
 import shutil
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -57,6 +57,7 @@ def export(
     videos: Mapping[str, Path] | None = None,
     pixel_maps: Mapping[str, np.ndarray] | None = None,
     on_missing: Callable[[Path, SetupError], None] | None = None,
+    more: Sequence[Format] = (),
 ) -> list[ExportedFile]:
     """Write `<folder>/<subject><suffix>` for each format and return what was published.
 
@@ -67,11 +68,12 @@ def export(
 
     `rig_name` other than the take's own needs `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own
     rate by default; `units` is that of BVH. `videos` and `pixel_maps` (see `Job`) are for formats that show footage.
+    `more` are formats that are not in the table, e.g. points with a filter.
 
     Raises InputError `format-unknown`, `units-unknown` or `fps-not-positive`; SetupError `output-not-writable`,
     `output-full` or `export-mismatch`; and what `retarget` and the FBX worker raise.
     """
-    rows = _rows(formats)
+    rows = [*_rows(formats), *more]
     if units not in bvh.UNITS:
         raise InputError(
             "units-unknown", f"Unknown unit {units!r}; available: {', '.join(bvh.UNITS)}.", "Choose one of these units."

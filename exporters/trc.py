@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.job import Job, max_distance_m, require
+from exporters.job import Format, Job, max_distance_m, require
 from mocap.core.conventions import world_from_yup, yup_from_world
+from mocap.core.filtering import FilterSpec
 from mocap.core.keypoints import Points3D
 
 
@@ -33,6 +34,23 @@ def write_points(job: Job, path: Path) -> None:
 def read_back_points(job: Job, path: Path) -> float:
     """Return the largest distance of the file's markers from the reconstructed points."""
     return _compare(job.take.points, path)
+
+
+def filtered_format(spec: FilterSpec) -> Format:
+    """Return the format of the reconstructed points as one filter leaves them: `<subject>_<filter>.trc`."""
+
+    def filtered(job: Job) -> Points3D:
+        return spec.apply(job.take.points, float(job.take.motion.timeline.fps))
+
+    def write(job: Job, path: Path) -> None:
+        _write(filtered(job), float(job.take.motion.timeline.fps), f"{job.take.subject}_{spec.name}.trc", path)
+
+    def read_back(job: Job, path: Path) -> float:
+        return _compare(filtered(job), path)
+
+    return Format(
+        f"{spec.name}_trc", f"_{spec.name}.trc", write, read_back, f"points, {spec.name} filter; Y up, metres"
+    )
 
 
 def _write(points: Points3D, fps: float, title: str, path: Path) -> None:

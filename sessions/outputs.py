@@ -10,11 +10,14 @@ from typing import Any
 
 from exporters.job import ExportedFile
 from exporters.table import FORMATS, export
+from exporters.trc import filtered_format
+from mocap.analysis.filtering import summary_lines
 from mocap.analysis.overlay import write_overlay
 from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report import write_report
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError, SetupError
+from mocap.core.filtering import FilterSpec
 from mocap.core.jsontext import write_json
 from mocap.core.progress import Progress
 from mocap.core.take import SolvedTake
@@ -47,8 +50,18 @@ def parse_formats(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def export_all(take: SolvedTake, formats: Sequence[str], folder: Path, progress: Progress, **options: Any) -> Written:
-    """Export every format, all or none; one that needs a missing Blender becomes a finding that says how to mend it."""
+def export_all(
+    take: SolvedTake,
+    formats: Sequence[str],
+    folder: Path,
+    progress: Progress,
+    filters: Sequence[FilterSpec] = (),
+    **options: Any,
+) -> Written:
+    """Export every format and the points with every filter, all or none.
+
+    One that needs a missing Blender becomes a finding that says how to mend it.
+    """
     written = Written()
 
     def missing(file: Path, error: SetupError) -> None:
@@ -56,7 +69,10 @@ def export_all(take: SolvedTake, formats: Sequence[str], folder: Path, progress:
         data = {"file": file.name, "is_old_file_there": bool(old)}
         written.missing.append(Diagnostic(error.code, Severity.QUALITY, f"{error}{old}", data))
 
-    written.files += export(take, formats, folder, progress=progress, retarget=retarget, on_missing=missing, **options)
+    more = [filtered_format(f) for f in filters]
+    written.files += export(
+        take, formats, folder, progress=progress, retarget=retarget, on_missing=missing, more=more, **options
+    )
     return written
 
 
@@ -105,6 +121,7 @@ def summary_text(data: Mapping[str, Any]) -> str:
         f"keypoints: {share['measured']:.1%} measured, {share['interpolated']:.1%} interpolated, "
         f"{share['solved']:.1%} from the skeleton alone"
     )
+    lines += [line for figures in data.get("filters", []) for line in summary_lines(figures)]
     seconds = data["seconds"]
     stages = ", ".join(f"{name} {s:.1f}" for name, s in seconds.items() if name != "total" and s >= 0.05)
     lines.append(f"time: {seconds['total']:.1f} s ({stages})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mocap.cli.options import frame_rate
+from mocap.cli.options import add_filter_option, frame_rate
 from mocap.cli.ui import Result, Ui
 
 SUMMARY = "write a take as files for other programs"
@@ -24,18 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rig", default="studio", metavar="NAME", help="character rig (default: studio)")
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate (default: that of the take)")
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
+    add_filter_option(parser)
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Bring the take up to date, then write the files."""
     from exporters.table import STUDIO_RIG
+    from mocap.analysis.filtering import compare_filter, summary_lines
     from mocap.core.errors import InputError
+    from mocap.core.filtering import parse_filter
     from mocap.retarget import target_names
     from sessions.folder import split_take_path
     from sessions.outputs import export_all, parse_formats
     from sessions.process import process_take
 
     formats = parse_formats(args.to)
+    filters = [parse_filter(text) for text in args.filter]
     rigs = sorted({STUDIO_RIG, *target_names()})
     if args.rig not in rigs:
         raise InputError("rig-unknown", f"There is no rig {args.rig!r}.", f"Choose one of: {', '.join(rigs)}.")
@@ -47,6 +51,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         formats,
         folder,
         ui.progress,
+        filters,
         rig_name=args.rig,
         units=args.units,
         fps=args.fps,
@@ -56,5 +61,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     files = [{"path": str(f.path), "format": f.format, "max_error_mm": 1000 * f.max_error_m} for f in written.files]
     lines = [f"{f.path}  (read back within {1000 * f.max_error_m:.3f} mm)" for f in written.files]
     lines += [d.message for d in written.missing]
-    data = {"files": files, "diagnostics": [d.to_json() for d in written.missing]}
+    compared = [compare_filter(done.solved, f) for f in filters]
+    lines += [line for figures in compared for line in summary_lines(figures)]
+    data = {"files": files, "filters": compared, "diagnostics": [d.to_json() for d in written.missing]}
     return Result(data, "\n".join(lines), quality_ok=not written.missing)

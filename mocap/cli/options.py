@@ -47,6 +47,18 @@ def _coordinates(text: str, n: int, expected: str) -> list[float]:
     return values
 
 
+def add_filter_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--filter`, which several verbs have."""
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME[:PARAMETER=VALUE]",
+        help="also write the points with this filter and compare it with the solve; may be given several times: "
+        "butterworth, savgol, gcv, rts, or the causal kalman and one-euro; keypoints=LWrist,RWrist limits it to some",
+    )
+
+
 def writable_folder(folder: Path) -> None:
     """Make an output folder and check that files can be put there, before hours of work rely on it.
 

@@ -6,7 +6,7 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from mocap.cli.options import frame_rate, output_folder, point
+from mocap.cli.options import add_filter_option, frame_rate, output_folder, point
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
     parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
+    add_filter_option(parser)
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
     laps = Laps()
     from calibration.files import read_rig_file
+    from mocap.analysis.filtering import compare_filter
     from mocap.core.errors import InputError
+    from mocap.core.filtering import parse_filter
     from mocap.core.jsontext import write_json
     from mocap.core.keypoints import keypoint_set_names
     from mocap.pose2d.files import read_keypoints
@@ -49,6 +52,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.process import Processed, process_keypoints
 
     formats = parse_formats(args.to)
+    filters = [parse_filter(text) for text in args.filter]
     if args.keypoint_set is not None and args.keypoint_set not in keypoint_set_names():
         raise InputError(
             "keypoint-set-unknown",
@@ -68,9 +72,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
         wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
-        written = export_all(processed.solved, wanted, args.out, ui.progress, units=args.units)
+        written = export_all(processed.solved, wanted, args.out, ui.progress, filters, units=args.units)
         laps.lap("export")
-        data = report_data(processed, laps.seconds)
+        data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filters])
         found = [*all_findings(processed), *written.missing]
         data["diagnostics"] = [d.to_json() for d in found]
         data["files"] = [*(f.path.name for f in written.files), "report.json"]

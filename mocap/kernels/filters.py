@@ -6,6 +6,7 @@ stay gaps: each stretch of known samples is filtered by itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -62,18 +63,18 @@ def gcv_spline(values: np.ndarray, rate_hz: float) -> np.ndarray:
     roughness = (2 - 2 * np.cos(np.pi * np.arange(n) / n))[:, None] ** 2
 
     def score(log_strength: float, column: np.ndarray) -> float:
-        kept = 1 / (1 + np.exp(log_strength) * roughness[:, 0])
+        kept = 1 / (1 + math.exp(log_strength) * roughness[:, 0])
         return float(np.sum(((kept - 1) * column) ** 2) / (1 - kept.mean()) ** 2)
 
     # From nothing smoothed to nothing left but the mean and its slowest wave.
-    limits = (np.log(1e-3), np.log(n**4 * 1e2))
-    grid: list[float] = np.linspace(limits[0], limits[1], 41).tolist()
+    low, high = math.log(1e-3), math.log(n**4 * 1e2)
+    grid = [low + (high - low) * i / 40 for i in range(41)]
     strength = np.empty(wave.shape[1])
     for c, column in enumerate(wave.T):
         # The score can have several minima, so the best of a grid is refined.
         near = int(np.argmin([score(g, column) for g in grid]))
-        low, high = grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)]
-        strength[c] = np.exp(minimize_scalar(score, bounds=(low, high), args=(column,), method="bounded").x)
+        bounds = (grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)])
+        strength[c] = math.exp(minimize_scalar(score, bounds=bounds, args=(column,), method="bounded").x)
     return idct(wave / (1 + strength * roughness), axis=0, norm="ortho")
 
 
@@ -103,8 +104,8 @@ def rauch_tung_striebel(values: np.ndarray, rate_hz: float, acceleration_m_s2: f
     state, cov, predicted, predicted_cov = _kalman_pass(values, rate_hz, acceleration_m_s2, noise_m)
     transition = _transition(rate_hz)
     for f in range(len(values) - 2, -1, -1):
-        gain: np.ndarray = cov[f] @ transition.T @ np.linalg.inv(predicted_cov[f + 1])
-        state[f] += gain @ (state[f + 1] - predicted[f + 1])
+        ahead = state[f + 1] - predicted[f + 1]
+        state[f] += cov[f] @ transition.T @ np.linalg.solve(predicted_cov[f + 1], ahead)
     return state[:, 0]
 
 
@@ -115,7 +116,7 @@ def _transition(rate_hz: float) -> np.ndarray:
 def _kalman_pass(
     values: np.ndarray, rate_hz: float, acceleration_m_s2: float, noise_m: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the filtered state [frame 2 n] and its covariance [frame 2 2], then both as predicted before each frame."""
+    """Return the filtered state [frame 2 n], its covariance [frame 2 2], and both as predicted before each frame."""
     n_frames, n = values.shape
     dt = 1.0 / rate_hz
     transition = _transition(rate_hz)
@@ -155,7 +156,7 @@ def filtered(
     chosen = FILTERS[name]
     settings = {**chosen.defaults, **(parameters or {})}
     out = np.array(points, np.float64)
-    known = np.isfinite(out).all(-1)
+    known: np.ndarray = np.isfinite(out.sum(axis=-1))
     for k in range(out.shape[1]):
         edges = np.flatnonzero(np.diff(np.pad(known[:, k].astype(np.int8), 1)))
         for start, stop in edges.reshape(-1, 2).tolist():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from calibration.files import read_rig, write_rig
+from exporters.trc import read_trc
 from mocap.core.camera import CameraRig
 from mocap.core.timeline import TimeMap
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
@@ -131,12 +132,24 @@ def test_formats_and_units_are_as_asked(take: Take, mocap: Mocap, tmp_path: Path
     assert set(data["files"]) == asked | {"subject_0.trc", "subject_0.npz", "subject_0_points.trc", "report.json"}
 
 
+def test_a_filter_is_written_beside_the_result_and_compared_with_it(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    status, data = mocap(*take.arguments(tmp_path, "--to", "trc", "--filter", "savgol:keypoints=LWrist"))
+    assert status == 0
+    names, _, _, points_m = read_trc(tmp_path / "subject_0_points.trc")
+    filtered_m = read_trc(tmp_path / "subject_0_savgol.trc")[3]
+    changed = (np.abs(filtered_m - points_m) > 1e-6).any((0, 2))
+    assert [n for n, c in zip(names, changed, strict=True) if c] == ["LWrist"]
+    assert data["filters"][0]["keypoints"]["LWrist"]["rms_from_solve_mm"] > 0
+
+
 @pytest.mark.parametrize(
     ("more", "status", "code"),
     [
         (("--subjects", "2"), 2, "subjects-unsupported"),
         (("--subjects", "auto"), 2, "subjects-unsupported"),
         (("--to", "mp3"), 1, "format-unknown"),
+        (("--filter", "median"), 1, "filter-unknown"),
+        (("--filter", "butterworth:cutoff_hz=31"), 1, "filter-parameter"),
         (("--keypoint-set", "halpe27"), 1, "keypoint-set-unknown"),
         (("--fps", "0"), 2, "usage"),
         (("--subject-at", "here"), 2, "usage"),
