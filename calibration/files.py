@@ -1,4 +1,7 @@
-"""Reading calibrations of other programs, recognised by content, and writing ours (aniposelib TOML)."""
+"""Reading calibrations of other programs, recognised by content, and writing ours (aniposelib TOML).
+
+`calibration.rig_export` writes the formats of other programs.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from calibration.formats import convert, opencv, qualisys, tables
+from calibration.formats import blender, colmap, convert, opencv, qualisys, tables
 from calibration.formats.convert import RawCamera
-from mocap.core.camera import Camera, CameraRig, LensModel
+from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.publish import published
-from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 _MAX_BYTES = 20_000_000
-_KNOWN = "aniposelib, Pose2Sim, Caliscope or FreeMoCap TOML, Qualisys .qca.txt, OpenCV YAML"
-_FOLDER_SUFFIXES = (".toml", ".txt", ".json", *opencv.SUFFIXES)
+_KNOWN = (
+    "aniposelib, Pose2Sim, Caliscope or FreeMoCap TOML, Qualisys .qca.txt, OpenCV or EasyMocap YAML, "
+    "a COLMAP text model, our script for Blender"
+)
+_FOLDER_SUFFIXES = (".toml", ".txt", ".json", ".py", *opencv.SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class RigFile:
 
     rig: CameraRig
     format: str
-    """aniposelib, pose2sim, freemocap, caliscope, qualisys or opencv."""
+    """aniposelib, pose2sim, freemocap, caliscope, qualisys, opencv, easymocap, colmap or blender."""
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -66,27 +71,9 @@ def write_rig(path: str | os.PathLike[str], rig: CameraRig, findings: Sequence[D
     Raises: SetupError output-not-writable, output-full.
     """
     file = Path(path)
-    sections = [_section(i, camera) for i, camera in enumerate(rig.cameras)]
-    metadata = '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'
-    kept = [tables.finding_section(found) for found in findings if found.code != "rig-not-z-up"]
-    text = "\n".join([*sections, metadata, *kept])
+    kept = [found for found in findings if found.code != "rig-not-z-up"]
     with published(file) as temporary:
-        temporary.write_text(text, "utf-8")
-
-
-def _section(i: int, camera: Camera) -> str:
-    lens = camera.intrinsics
-    rotation = quat_log(matrix_to_quat(camera.R_cam_from_world))
-    rows = {
-        "name": json.dumps(camera.name, ensure_ascii=False),
-        "size": list(lens.size_px),
-        "matrix": lens.matrix.tolist(),
-        "distortions": lens.distortion.tolist(),
-        "rotation": rotation.tolist(),
-        "translation": camera.t_cam_from_world_m.tolist(),
-        "fisheye": "true" if lens.model is LensModel.FISHEYE else "false",
-    }
-    return f"[cam_{i}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
+        temporary.write_text(tables.aniposelib_text(rig, kept), "utf-8")
 
 
 def _read_bytes(file: Path) -> bytes:
@@ -122,11 +109,15 @@ def _recognise(data: bytes, file: Path) -> _Recognised:
     if not head:
         raise _unreadable(file, "the file is empty")
     if head.startswith(b"%YAML") or b"<opencv_storage" in data[:400]:
-        return "opencv", *_opencv(file)
+        return _opencv(file)
     if head.startswith(b"<"):
         return _xml(data, file)
     if b"\0" in data:
         raise _not_recognised(file, "it is not a text file")
+    if head.startswith(blender.HEAD.encode()):
+        return "blender", blender.read_blender(data.decode("utf-8-sig", "replace"), file), 1.0, []
+    if file.suffix.lower() == ".txt" and colmap.is_colmap(data.decode("utf-8-sig", "replace")):
+        return _colmap(file)
     document = _parse_text(data, head, file)
     if tables.is_camera_array(document):
         raw, diagnostics = tables.read_camera_array(document)
@@ -162,14 +153,29 @@ def _xml(data: bytes, file: Path) -> _Recognised:
     return "qualisys", raw, qualisys.UNIT_M, diagnostics
 
 
-def _opencv(path: Path) -> tuple[list[RawCamera], float, list[Diagnostic]]:
-    raw = opencv.read_opencv(path)
-    unit_m, diagnostics = tables.unit_of({}, "opencv", raw, path)
-    return raw, unit_m, diagnostics
+def _opencv(path: Path) -> _Recognised:
+    kind, raw = opencv.read_opencv(path)
+    unit_m, diagnostics = tables.unit_of({}, kind, raw, path)
+    return kind, raw, unit_m, diagnostics
+
+
+def _colmap(path: Path) -> _Recognised:
+    raw, is_metric = colmap.read_colmap(path)
+    if is_metric:
+        return "colmap", raw, 1.0, []
+    message = (
+        f"{path}: a COLMAP model has no unit of length of its own; its numbers are taken as metres. Check the distance "
+        "of two cameras, and scale the model in COLMAP (model_aligner) where it is not so."
+    )
+    return "colmap", raw, 1.0, [Diagnostic("rig-unit-assumed", Severity.WARNING, message, {"unit": "m"})]
 
 
 def _read_folder(folder: Path) -> RigFile:
-    """Return the rig of a folder: the one calibration file in it, or OpenCV's one file per camera."""
+    """Return the rig of a folder: the one calibration in it, of one file or of several that belong together."""
+    if any((folder / f"{Path(name).stem}.bin").exists() for name in (colmap.CAMERAS, colmap.IMAGES)):
+        raise _unreadable(folder, "a COLMAP model of .bin files; colmap model_converter writes it as text (TXT)")
+    if (folder / colmap.CAMERAS).exists() and (folder / colmap.IMAGES).exists():
+        return _rig_file(folder, *_colmap(folder))
     names = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in _FOLDER_SUFFIXES)
     found: dict[Path, _Recognised] = {}
     for file in names:
@@ -178,8 +184,8 @@ def _read_folder(folder: Path) -> RigFile:
         except InputError as error:
             if error.code not in ("rig-not-recognised", "rig-unreadable"):
                 raise
-    if found and all(kind == "opencv" for kind, *_ in found.values()):
-        return _rig_file(folder, "opencv", *_opencv(folder))
+    if found and all(kind in ("opencv", "easymocap") for kind, *_ in found.values()):
+        return _rig_file(folder, *_opencv(folder))
     if len(found) == 1:
         file, recognised = next(iter(found.items()))
         return _rig_file(file, *recognised)

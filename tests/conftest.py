@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED_SKIPS = (
     r"\.\./shared/\S+ is not beside the project",
     r"bpy is not installed",
+    r"aniposelib is not installed",
     r"needs the network",
     r"needs a file system without permission for this user",
     r"not on (Windows|macOS)",
@@ -92,8 +93,9 @@ SOUND_HZ = 48000
 def write_clip() -> Callable[..., Path]:
     """Return a function that writes a small video, with sound where samples are given.
 
-    write(path, levels, fps, sound=None, times=None): one grey picture of 64 x 48 per level; `sound` float [sample] at
-    48000 Hz from the first picture on; `times` in units of 1/90000 s instead of even ones. `.mov` keeps sound exactly.
+    write(path, levels, fps, sound=None, times=None, size_px=(64, 48)): one grey picture per level; `sound` float
+    [sample] at 48000 Hz from the first picture on; `times` in units of 1/90000 s instead of even ones. `.mov` keeps
+    sound exactly.
     """
 
     def write(
@@ -102,6 +104,7 @@ def write_clip() -> Callable[..., Path]:
         fps: Fraction = Fraction(30),
         sound: np.ndarray | None = None,
         times: Sequence[int] | None = None,
+        size_px: tuple[int, int] = (64, 48),
     ) -> Path:
         import av
 
@@ -109,11 +112,13 @@ def write_clip() -> Callable[..., Path]:
         base = Fraction(1, 90000) if times is not None else 1 / fps
         with av.open(str(path), "w") as container:
             video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.width, video.height, video.pix_fmt = *size_px, "yuv420p"
             video.time_base = video.codec_context.time_base = base
             audio = None if sound is None else container.add_stream("pcm_s16le", rate=SOUND_HZ, layout="mono")
             for k, level in enumerate(levels):
-                picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
+                picture = av.VideoFrame.from_ndarray(
+                    np.full((size_px[1], size_px[0], 3), level, np.uint8), format="rgb24"
+                )
                 picture.pts, picture.time_base = k if times is None else times[k], base
                 container.mux(video.encode(picture))
             container.mux(video.encode(None))

@@ -1,7 +1,7 @@
-"""The one place where calibration files become cameras: units, axes, distortion models, and what makes a file unusable.
+"""The one place where calibration files become cameras and back: units, axes, pixel centres, distortion models.
 
-All formats read here put pixel (0, 0) at the centre of the upper-left pixel, as we do: OpenCV's detectors and
-calibration count so, and Qualisys gives sensor bounds of 0 to (width - 1) * 64.
+Most formats put pixel (0, 0) at the centre of the upper-left pixel, as we do: OpenCV's detectors and calibration count
+so, and Qualisys gives sensor bounds of 0 to (width - 1) * 64. COLMAP and Blender put it at that pixel's outer corner.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ import numpy as np
 
 from mocap.core.camera import N_DISTORTION, Camera, Intrinsics, LensModel
 from mocap.core.errors import InputError
-from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.kernels.projection import distort
+from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
 
 R_OPENCV_FROM_BACKWARD = np.diag([1.0, -1.0, -1.0])
 """[3 3] from camera axes that look along -Z with Y up (Qualisys, OpenGL) to OpenCV's: half a turn about X."""
+CORNER_FROM_CENTER_PX = 0.5
+"""Added to pixels where a format counts from the outer corner of the upper-left pixel (COLMAP, Blender)."""
+BLENDER_SENSOR_MM = 36.0
 UNIT_M = {"m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 """Names of length units in metres."""
 _RIGID_TOLERANCE = 1e-3
@@ -40,6 +44,49 @@ class RawCamera:
     translation: Any
     """[3] camera from world, in the file's unit."""
     fisheye: bool = False
+
+
+@dataclass(frozen=True)
+class BlenderLens:
+    """Settings of a Blender camera with sensor fit 'HORIZONTAL', and of the render that it needs."""
+
+    lens_mm: float
+    shift_x: float
+    shift_y: float
+    pixel_aspect_x: float
+    pixel_aspect_y: float
+
+
+def blender_lens(lens: Intrinsics) -> BlenderLens:
+    """Return the settings with which Blender projects as the lens does without its distortion.
+
+    Blender has one focal length, of the width; fy differs through the pixel aspect, and shifts are shares of the width.
+    """
+    (width, height), (fx, fy) = lens.size_px, lens.focal_px
+    cx, cy = lens.center_px + CORNER_FROM_CENTER_PX
+    ratio = float(fx / fy)
+    return BlenderLens(
+        lens_mm=float(fx * BLENDER_SENSOR_MM / width),
+        shift_x=float((width / 2 - cx) / width),
+        shift_y=float((cy - height / 2) * ratio / width),
+        pixel_aspect_x=max(1.0, 1.0 / ratio),
+        pixel_aspect_y=max(1.0, ratio),
+    )
+
+
+def distortion_px(lens: Intrinsics) -> float:
+    """Return how far the lens, at most over its picture, is from the pinhole that Blender has.
+
+    Taken over the rays of the pinhole's own picture; beyond an angle where the distortion folds back it says too much.
+    """
+    u, v = (np.linspace(0, n - 1, 25) for n in lens.size_px)
+    xy = (np.stack(np.meshgrid(u, v), -1) - lens.center_px) / lens.focal_px
+    return float(np.linalg.norm((distort(xy, lens.distortion) - xy) * lens.focal_px, axis=-1).max())
+
+
+def rodrigues(camera: Camera) -> np.ndarray:
+    """Return the camera's rotation from the world as a vector [3] along its axis, in radians."""
+    return quat_log(matrix_to_quat(camera.R_cam_from_world))
 
 
 def rig_error(path: Path, camera: str, field: str, problem: str) -> InputError:

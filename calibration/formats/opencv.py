@@ -7,10 +7,15 @@ pair `intri.yml` and `extri.yml` with `names` and `K_<camera>`, `dist_<camera>`,
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
-from calibration.formats.convert import RawCamera
+import numpy as np
+
+from calibration.formats.convert import RawCamera, rodrigues
+from mocap.core.camera import CameraRig, LensModel
 from mocap.core.camera_names import natural_key
 from mocap.core.errors import InputError
 
@@ -58,8 +63,8 @@ def _value(node: Any) -> Any:
     return node.string() if node.isString() else node.real()
 
 
-def read_opencv(path: Path) -> list[RawCamera]:
-    """Return the cameras of a folder of files, of a pair (either of its files), or of one file.
+def read_opencv(path: Path) -> tuple[str, list[RawCamera]]:
+    """Return the kind (opencv, easymocap) and the cameras of a folder, of a pair (either of its files), or of one file.
 
     Raises: InputError rig-unreadable, rig-not-recognised.
     """
@@ -67,7 +72,7 @@ def read_opencv(path: Path) -> list[RawCamera]:
     documents = {f: load_storage(f) for f in files}
     merged = {k: v for d in documents.values() for k, v in d.items()}
     if isinstance(merged.get("names"), list):
-        return [_from_pair(merged, str(name), files) for name in merged["names"]]
+        return "easymocap", [_from_pair(merged, _name(name), files) for name in merged["names"]]
     cameras = [_single(d, f) for f, d in documents.items() if _first(d, _MATRIX) is not None]
     if not cameras:
         raise InputError(
@@ -75,7 +80,12 @@ def read_opencv(path: Path) -> list[RawCamera]:
             f"{path}: an OpenCV file without a camera matrix (looked for {', '.join(_MATRIX)}).",
             "Give a file with camera_matrix, distortion_coefficients, image_width, image_height, R and T per camera.",
         )
-    return cameras
+    return "opencv", cameras
+
+
+def _name(value: Any) -> str:
+    """Return a camera's name; unquoted digits are read as a number."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _storage_files(folder: Path) -> list[Path]:
@@ -105,9 +115,8 @@ def _from_pair(merged: dict[str, Any], name: str, files: list[Path]) -> RawCamer
     where = " + ".join(f.name for f in files)
     rotation = merged.get(f"Rot_{name}", merged.get(f"R_{name}"))
     size = _size(merged, f"_{name}") or _size(merged)
-    return RawCamera(
-        name, where, size, merged.get(f"K_{name}"), merged.get(f"dist_{name}"), rotation, merged.get(f"T_{name}")
-    )
+    distortion = merged.get(f"dist_{name}", merged.get(f"D_{name}"))
+    return RawCamera(name, where, size, merged.get(f"K_{name}"), distortion, rotation, merged.get(f"T_{name}"))
 
 
 def _single(document: dict[str, Any], file: Path) -> RawCamera:
@@ -123,3 +132,52 @@ def _single(document: dict[str, Any], file: Path) -> RawCamera:
         _first(document, _TRANSLATION),
         fisheye,
     )
+
+
+def opencv_texts(rig: CameraRig) -> dict[str, str]:
+    """Return one file per camera, by file name: OpenCV YAML with intrinsics and camera from world, metres."""
+    texts: dict[str, str] = {}
+    stems = list(rig.names)
+    # The name in the file counts; files cannot be called everything that cameras can.
+    if not all(re.fullmatch(r"[\w-]+", n) for n in stems) or len({n.casefold() for n in stems}) < len(stems):
+        stems = [f"camera_{i + 1}" for i in range(len(rig))]
+    for stem, camera in zip(stems, rig.cameras, strict=True):
+        lens = camera.intrinsics
+        entries = [
+            f"camera_name: {json.dumps(camera.name, ensure_ascii=False)}",
+            f"image_width: {lens.size_px[0]}",
+            f"image_height: {lens.size_px[1]}",
+            _matrix("camera_matrix", lens.matrix),
+            _matrix("distortion_coefficients", lens.distortion[None]),
+            f"fisheye: {int(lens.model is LensModel.FISHEYE)}",
+            _matrix("R", camera.R_cam_from_world),
+            _matrix("T", camera.t_cam_from_world_m[:, None]),
+        ]
+        texts[f"{stem}.yml"] = _storage(entries)
+    return texts
+
+
+def easymocap_texts(rig: CameraRig) -> dict[str, str]:
+    """Return `intri.yml` and `extri.yml` of EasyMocap: metres, camera from world; Brown-Conrady lenses only."""
+    names = "\n".join(["names:", *(f"  - {json.dumps(n)}" for n in rig.names)])
+    intrinsics, extrinsics = [names], [names]
+    for camera in rig.cameras:
+        name, lens = camera.name, camera.intrinsics
+        intrinsics += [_matrix(f"K_{name}", lens.matrix), _matrix(f"dist_{name}", lens.distortion[None])]
+        intrinsics += [f"H_{name}: {lens.size_px[1]}", f"W_{name}: {lens.size_px[0]}"]
+        extrinsics += [
+            _matrix(f"R_{name}", rodrigues(camera)[:, None]),
+            _matrix(f"Rot_{name}", camera.R_cam_from_world),
+            _matrix(f"T_{name}", camera.t_cam_from_world_m[:, None]),
+        ]
+    return {"intri.yml": _storage(intrinsics), "extri.yml": _storage(extrinsics)}
+
+
+def _storage(entries: list[str]) -> str:
+    return "\n".join(["%YAML:1.0", "---", *entries, ""])
+
+
+def _matrix(key: str, values: np.ndarray) -> str:
+    rows, columns = values.shape
+    data = ", ".join(repr(float(v)) for v in values.ravel())
+    return f"{key}: !!opencv-matrix\n   rows: {rows}\n   cols: {columns}\n   dt: d\n   data: [ {data} ]"

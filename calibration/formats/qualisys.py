@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.formats.convert import R_OPENCV_FROM_BACKWARD, RawCamera, rig_error
+from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 
 SUBPIXELS = 64.0
@@ -74,3 +75,39 @@ def _camera(element: ET.Element, name: str, path: Path) -> RawCamera:
     center_mm = _numbers(element, ("transform",), ["x", "y", "z"], name, path)
     size = [view[2] - view[0] + 1, view[3] - view[1] + 1]
     return RawCamera(name, f"camera {name}", size, matrix, distortions, rotation, -rotation @ center_mm)
+
+
+def qualisys_text(rig: CameraRig) -> str:
+    """Return the rig as a Qualisys calibration: millimetres, 1/64 pixels, cameras that look along -Z.
+
+    Brown-Conrady lenses only. The nominal focal length in mm is not known and left out; the residual, which readers
+    need, is 0 for unknown, as converters write it.
+    """
+    root = ET.Element("calibration", {"type": "regular", "source": "Mocap Studio"})
+    cameras = ET.SubElement(root, "cameras")
+    for camera in rig.cameras:
+        lens = camera.intrinsics
+        width, height = lens.size_px
+        about = {"active": "1", "avg-residual": "0", "serial": camera.name, "model": "none", "viewrotation": "0"}
+        element = ET.SubElement(cameras, "camera", about)
+        view = {"left": "0", "top": "0", "right": str(width - 1), "bottom": str(height - 1)}
+        for tag in ("fov_marker", "fov_marker_max", "fov_video", "fov_video_max"):
+            ET.SubElement(element, tag, view)
+        R = R_OPENCV_FROM_BACKWARD @ camera.R_cam_from_world
+        place = dict(zip("xyz", camera.center_world_m / UNIT_M, strict=True))
+        turn = {f"r{i + 1}{j + 1}": R[i, j] for i in range(3) for j in range(3)}
+        ET.SubElement(element, "transform", _texts(place | turn))
+        k1, k2, p1, p2, k3 = lens.distortion
+        (fu, fv), (cu, cv) = lens.focal_px * SUBPIXELS, lens.center_px * SUBPIXELS
+        numbers = {"focalLengthU": fu, "focalLengthV": fv, "centerPointU": cu, "centerPointV": cv, "skew": 0.0}
+        numbers |= {"sensorMinU": 0.0, "sensorMaxU": (width - 1) * SUBPIXELS}
+        numbers |= {"sensorMinV": 0.0, "sensorMaxV": (height - 1) * SUBPIXELS}
+        numbers |= {"radialDistortion1": k1, "radialDistortion2": k2, "radialDistortion3": k3}
+        numbers |= {"tangentalDistortion1": p1, "tangentalDistortion2": p2}
+        ET.SubElement(element, "intrinsic", _texts(numbers))
+    ET.indent(root)
+    return ET.tostring(root, "unicode", xml_declaration=False).join(['<?xml version="1.0" encoding="UTF-8"?>\n', "\n"])
+
+
+def _texts(numbers: dict[str, float]) -> dict[str, str]:
+    return {key: repr(float(value)) for key, value in numbers.items()}

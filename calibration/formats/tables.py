@@ -9,14 +9,16 @@ are camera from world in all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration.formats.convert import UNIT_M, RawCamera
+from calibration.formats.convert import UNIT_M, RawCamera, rodrigues
+from mocap.core.camera import Camera, CameraRig, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 
@@ -29,7 +31,9 @@ _SMALLEST_ROOM_MM = 700.0
 def is_camera_array(document: Mapping[str, Any]) -> bool:
     """Say whether a parsed TOML or JSON file is a Caliscope-like array of cameras."""
     cameras = document.get("cameras")
-    return isinstance(cameras, dict) and bool(cameras) and all(isinstance(c, dict) for c in cameras.values())
+    if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
+        return False
+    return any("matrix" in c or "size" in c for c in cameras.values())
 
 
 def is_camera_sections(document: Mapping[str, Any]) -> bool:
@@ -45,6 +49,76 @@ def read_camera_sections(document: Mapping[str, Any]) -> tuple[str, list[RawCame
     if isinstance(metadata, dict) and "charuco_square_size" in metadata:
         return "freemocap", cameras
     return ("aniposelib" if all(k.startswith("cam_") for k in sections) else "pose2sim"), cameras
+
+
+def camera_sections(rig: CameraRig, keys: Sequence[str], unit_m: float = 1.0) -> str:
+    """Return one TOML section per camera as aniposelib, Pose2Sim and FreeMoCap read it."""
+    return "\n".join(_section(key, camera, unit_m) for key, camera in zip(keys, rig.cameras, strict=True))
+
+
+def _section(key: str, camera: Camera, unit_m: float) -> str:
+    lens = camera.intrinsics
+    rows = {
+        "name": json.dumps(camera.name, ensure_ascii=False),
+        "size": list(lens.size_px),
+        "matrix": lens.matrix.tolist(),
+        "distortions": lens.distortion.tolist(),
+        "rotation": rodrigues(camera).tolist(),
+        "translation": (camera.t_cam_from_world_m / unit_m).tolist(),
+        "fisheye": "true" if lens.model is LensModel.FISHEYE else "false",
+    }
+    return f"[{key}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
+
+
+def aniposelib_text(rig: CameraRig, findings: Sequence[Diagnostic] = ()) -> str:
+    """Return the rig as aniposelib reads it: `[cam_N]` in order, metres; findings in its metadata."""
+    cameras = camera_sections(rig, [f"cam_{i}" for i in range(len(rig))])
+    metadata = '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'
+    return "\n".join([cameras, metadata, *(finding_section(found) for found in findings)])
+
+
+def freemocap_text(rig: CameraRig) -> str:
+    """Return the rig as FreeMoCap reads it: aniposelib's layout in millimetres."""
+    cameras = camera_sections(rig, [f"cam_{i}" for i in range(len(rig))], UNIT_M["mm"])
+    return cameras + '\n[metadata]\nadjusted = false\nerror = 0.0\nunits = "mm"\n'
+
+
+def pose2sim_text(rig: CameraRig) -> str:
+    """Return the rig as Pose2Sim's `Calib.toml`: sections by camera name, metres."""
+    cameras = camera_sections(rig, [_toml_key(c.name) for c in rig.cameras])
+    return cameras + "\n[metadata]\nadjusted = false\nerror = 0.0\n"
+
+
+def _toml_key(name: str) -> str:
+    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if is_bare else json.dumps(name, ensure_ascii=False)
+
+
+def caliscope_text(rig: CameraRig) -> str:
+    """Return the rig as Caliscope's `camera_array.toml`: metres; cameras have numbers (`caliscope_ids`), no names."""
+    parts: list[str] = []
+    for number, camera in zip(caliscope_ids(rig.names), rig.cameras, strict=True):
+        lens = camera.intrinsics
+        rows = {
+            "cam_id": number,
+            "size": list(lens.size_px),
+            "rotation_count": 0,
+            "ignore": "false",
+            "fisheye": "true" if lens.model is LensModel.FISHEYE else "false",
+            "matrix": lens.matrix.tolist(),
+            "distortions": lens.distortion.tolist(),
+            "translation": camera.t_cam_from_world_m.tolist(),
+            "rotation": camera.R_cam_from_world.tolist(),
+        }
+        parts.append(f"[cameras.{number}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items()))
+    return "\n".join(parts)
+
+
+def caliscope_ids(names: Sequence[str]) -> list[int]:
+    """Return the number in each camera's name, or 0, 1, ... where those are missing or not different."""
+    found = [re.search(r"\d+", name) for name in names]
+    numbers = [int(f[0]) for f in found if f]
+    return numbers if len(set(numbers)) == len(names) else list(range(len(names)))
 
 
 def finding_section(found: Diagnostic) -> str:

@@ -12,7 +12,7 @@ from mocap.cli.ui import Result, Ui
 SUMMARY = "print boards, calibrate lenses and camera rigs"
 EXAMPLE = """mocap calibrate board --board charuco:5x7:square=0.1:marker=0.075:dict=5X5_100 --out board.pdf
 mocap calibrate rig --board charuco:5x7:square=0.1:marker=0.075:dict=5X5_100 cam1.mp4 cam2.mp4 --out rig.toml"""
-VERBS = ("board", "lens", "rig", "check", "refine", "people")
+VERBS = ("board", "lens", "rig", "convert", "check", "refine", "people")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

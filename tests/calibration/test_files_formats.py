@@ -204,3 +204,118 @@ def test_an_opencv_fisheye_and_a_file_without_extrinsics(tmp_path: Path) -> None
         read_rig(tmp_path / "a.yml")
     assert error.value.code == "rig-value-invalid"
     assert "camera a, translation: missing" in error.value.message
+
+
+COLMAP_CAMERAS = """# Camera list with one line of data per camera:
+#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]
+# Number of cameras: 9
+1 SIMPLE_PINHOLE 1280 720 900 640.5 360.5
+2 PINHOLE 1280 720 910 905 640.5 360.5
+3 SIMPLE_RADIAL 1280 720 900 640.5 360.5 0.1
+4 RADIAL 1280 720 900 640.5 360.5 0.1 0.02
+5 OPENCV 1280 720 910 905 640.5 360.5 0.1 0.02 0.003 0.004
+6 FULL_OPENCV 1280 720 910 905 640.5 360.5 0.1 0.02 0.003 0.004 0.05 0 0 0
+7 SIMPLE_RADIAL_FISHEYE 1280 720 900 640.5 360.5 0.1
+8 RADIAL_FISHEYE 1280 720 900 640.5 360.5 0.1 0.02
+9 OPENCV_FISHEYE 1280 720 910 905 640.5 360.5 0.1 0.02 0.03 0.04
+"""
+
+
+def colmap_model(folder: Path, cameras: str = COLMAP_CAMERAS, names: list[str] | None = None) -> Path:
+    """A model as COLMAP writes it, one image per camera, the first with points and the others without."""
+    ids = [line.split()[0] for line in cameras.splitlines() if line[0] != "#"]
+    names = names or [f"view{i}.jpg" for i in ids]
+    lines = ["# Image list with two lines of data per image:"]
+    for i, name in zip(ids, names, strict=True):
+        lines += [f"{i} 0.5 0.5 0.5 -0.5 {i} 2 3 {i} {name}", "10.5 20.5 -1 30 40 7" if i == "1" else ""]
+    folder.mkdir(exist_ok=True)
+    (folder / "cameras.txt").write_text(cameras)
+    (folder / "images.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_colmap_models_of_every_lens_are_read(tmp_path: Path) -> None:
+    folder = colmap_model(tmp_path / "model")
+    found = read_rig_file(folder)
+    assert found.format == "colmap"
+    assert found.rig.names == tuple(f"view{i}" for i in range(1, 10))
+    lenses = [c.intrinsics for c in found.rig.cameras]
+    assert [lens.model for lens in lenses] == [LensModel.BROWN] * 6 + [LensModel.FISHEYE] * 3
+    assert all(lens.center_px.tolist() == [640.0, 360.0] for lens in lenses)
+    assert lenses[2].focal_px.tolist() == [900, 900]
+    assert lenses[2].distortion.tolist() == [0.1, 0, 0, 0, 0]
+    assert lenses[5].distortion.tolist() == [0.1, 0.02, 0.003, 0.004, 0.05]
+    assert lenses[7].distortion.tolist() == [0.1, 0.02, 0, 0]
+    assert lenses[8].distortion.tolist() == [0.1, 0.02, 0.03, 0.04]
+    # Quaternion (0.5 0.5 0.5 -0.5), w first.
+    np.testing.assert_allclose(found.rig[0].R_cam_from_world, [[0, 1, 0], [0, 0, -1], [-1, 0, 0]], atol=1e-12)
+    assert found.rig[4].t_cam_from_world_m.tolist() == [5, 2, 3]
+    assert read_rig(folder / "cameras.txt").names == read_rig(folder / "images.txt").names == found.rig.names
+
+
+def test_a_colmap_model_has_no_unit_and_that_is_said(tmp_path: Path) -> None:
+    codes = [(d.code, str(d.severity)) for d in read_rig_file(colmap_model(tmp_path / "model")).diagnostics]
+    assert ("rig-unit-assumed", "warning") in codes
+
+
+def test_colmap_cameras_are_named_by_folder_where_files_have_one_name(tmp_path: Path) -> None:
+    cameras = "1 PINHOLE 1280 720 910 905 640.5 360.5\n2 PINHOLE 1280 720 910 905 640.5 360.5\n"
+    assert read_rig(colmap_model(tmp_path, cameras, ["left/0001.png", "right/0001.png"])).names == ("left", "right")
+    assert read_rig(colmap_model(tmp_path, cameras, ["a/x/0001.png", "b/x/0001.png"])).names == ("a/x/0001", "b/x/0001")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("PINHOLE 1280 720 900 640.5 360.5\n", "PINHOLE 1280 720 900\n", "rig-unreadable", "expected f cx cy"),
+        ("OPENCV_FISHEYE", "THIN_PRISM_FISHEYE", "rig-value-invalid", "THIN_PRISM_FISHEYE"),
+        ("0.05 0 0 0", "0.05 0.1 0 0", "rig-value-invalid", "view6, distortions"),
+        ("\n4 RADIAL", "\n44 RADIAL", "rig-unreadable", "QW QX QY QZ"),
+    ],
+)
+def test_broken_colmap_models_say_where(old: str, new: str, code: str, words: str, tmp_path: Path) -> None:
+    folder = colmap_model(tmp_path / "model")
+    (folder / "cameras.txt").write_text(COLMAP_CAMERAS.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        read_rig(folder)
+    assert error.value.code == code
+    assert words in error.value.message
+
+
+def test_half_a_colmap_model_and_a_binary_one_are_refused_with_advice(tmp_path: Path) -> None:
+    folder = colmap_model(tmp_path / "model")
+    (folder / "images.txt").unlink()
+    with pytest.raises(InputError) as half:
+        read_rig(folder / "cameras.txt")
+    assert half.value.code == "rig-missing"
+    (folder / "cameras.bin").write_bytes(b"\x00")
+    with pytest.raises(InputError, match="model_converter"):
+        read_rig(folder)
+
+
+def test_easymocap_files_without_picture_size_or_quotes_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "intri.yml").write_text(
+        "%YAML:1.0\n---\nnames:\n  - 1\nK_1: !!opencv-matrix\n  rows: 3\n  cols: 3\n  dt: d\n"
+        "  data: [900, 0, 640, 0, 900, 360, 0, 0, 1]\nD_1: !!opencv-matrix\n  rows: 1\n  cols: 5\n  dt: d\n"
+        "  data: [0, 0, 0, 0, 0]\n"
+    )
+    (tmp_path / "extri.yml").write_text(
+        "%YAML:1.0\n---\nnames:\n  - 1\nRot_1: !!opencv-matrix\n  rows: 3\n  cols: 3\n  dt: d\n"
+        "  data: [1, 0, 0, 0, 1, 0, 0, 0, 1]\nT_1: !!opencv-matrix\n  rows: 3\n  cols: 1\n  dt: d\n  data: [0, 0, 3]\n"
+    )
+    with pytest.raises(InputError, match=r"camera 1, size: missing in extri\.yml"):
+        read_rig(tmp_path)
+    with (tmp_path / "intri.yml").open("a") as file:
+        file.write("H_1: 720\nW_1: 1280\n")
+    found = read_rig_file(tmp_path)
+    assert (found.format, found.rig.names) == ("easymocap", ("1",))
+
+
+def test_a_damaged_script_for_blender_is_refused(tmp_path: Path) -> None:
+    from calibration.formats.blender import HEAD
+
+    for inside in ("", "CAMERAS = json.loads(r'''[{''')", "CAMERAS = json.loads(r'''[{}]''')"):
+        (tmp_path / "cameras.py").write_text(f"{HEAD}\n{inside}\n")
+        with pytest.raises(InputError) as error:
+            read_rig(tmp_path / "cameras.py")
+        assert error.value.code in ("rig-unreadable", "rig-not-recognised")

@@ -1,0 +1,153 @@
+"""COLMAP's text model: `cameras.txt` (lenses) and `images.txt` (places), camera from world.
+
+Sources: COLMAP's documentation, "Output format", and its camera models. Pixel (0, 0) is the outer corner of the upper
+left pixel. Each image becomes a camera, named after its file, or its folder where all files have one name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from calibration.formats.convert import CORNER_FROM_CENTER_PX, RawCamera
+from mocap.core.camera import CameraRig, LensModel
+from mocap.core.errors import InputError
+from mocap.kernels.rotations import matrix_to_quat, quat_to_matrix
+
+CAMERAS, IMAGES, POINTS = "cameras.txt", "images.txt", "points3D.txt"
+UNIT_LINE = "# Lengths are metres."
+"""A model from pictures alone has no unit; one with this line has."""
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_MODELS = {
+    "SIMPLE_PINHOLE": ("f", "cx", "cy"),
+    "PINHOLE": ("fx", "fy", "cx", "cy"),
+    "SIMPLE_RADIAL": ("f", "cx", "cy", "k1"),
+    "RADIAL": ("f", "cx", "cy", "k1", "k2"),
+    "OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2"),
+    "FULL_OPENCV": ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "SIMPLE_RADIAL_FISHEYE": ("f", "cx", "cy", "k1"),
+    "RADIAL_FISHEYE": ("f", "cx", "cy", "k1", "k2"),
+    "OPENCV_FISHEYE": ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4"),
+}
+"""Camera models and their parameters in order."""
+_BROWN = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+
+
+def is_colmap(text: str) -> bool:
+    """Say whether a file is the `cameras.txt` or `images.txt` of a model, by its first line of data."""
+    fields = next(iter(_rows(text)), [])
+    return (len(fields) >= 5 and fields[1] in _MODELS) or (len(fields) == 10 and _are_numbers(fields[:9]))
+
+
+def read_colmap(path: Path) -> tuple[list[RawCamera], bool]:
+    """Return the images of a model as cameras, and whether its lengths are said to be metres.
+
+    path: the folder, or either of its files. Raises: InputError rig-missing, rig-unreadable, rig-value-invalid.
+    """
+    folder = path if path.is_dir() else path.parent
+    cameras, images = _text(folder / CAMERAS), _text(folder / IMAGES)
+    lenses = {fields[0]: _lens(fields, folder / CAMERAS) for fields in _rows(cameras)}
+    # Every other line lists an image's points and may be empty.
+    lines = [line for line in images.splitlines() if not line.startswith("#")]
+    heads = [line.split() for line in lines[::2] if line.strip()]
+    for fields in heads:
+        if len(fields) < 10 or not _are_numbers(fields[1:8]) or fields[8] not in lenses:
+            raise _unreadable(folder / IMAGES, f"expected ID QW QX QY QZ TX TY TZ CAMERA NAME, got {fields}")
+    names = _camera_names([" ".join(fields[9:]) for fields in heads])
+    raw = [_camera(name, fields, *lenses[fields[8]]) for name, fields in zip(names, heads, strict=True)]
+    return raw, UNIT_LINE in images.splitlines()
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError as error:
+        message = f"{file}: no such file; a COLMAP model is {CAMERAS} and {IMAGES} in one folder."
+        advice = "Give the folder of the model; one of .bin files is made text by: colmap model_converter."
+        raise InputError("rig-missing", message, advice) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, str(error)) from error
+
+
+def _unreadable(file: Path, reason: str) -> InputError:
+    return InputError("rig-unreadable", f"{file}: cannot be read: {reason}.", "Export the model as text again.")
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _are_numbers(fields: Sequence[str]) -> bool:
+    try:
+        return bool(np.isfinite([float(f) for f in fields]).all())
+    except ValueError:
+        return False
+
+
+def _lens(fields: list[str], file: Path) -> tuple[str, list[str], dict[str, float]]:
+    """Return model, size and parameters of a line of cameras.txt."""
+    model = fields[1] if len(fields) > 1 else ""
+    if model not in _MODELS:
+        raise InputError(
+            "rig-value-invalid",
+            f"{file}: camera {fields[0]}: the model {model or 'nothing'} is none of {', '.join(_MODELS)}.",
+            "Reconstruct with one of these camera models, e.g. OPENCV or OPENCV_FISHEYE.",
+        )
+    names, values = _MODELS[model], fields[4:]
+    if len(values) != len(names) or not _are_numbers(values):
+        raise _unreadable(file, f"camera {fields[0]}: expected {' '.join(names)}, got {' '.join(values)}")
+    return model, fields[2:4], dict(zip(names, map(float, values), strict=True))
+
+
+def _camera_names(files: list[str]) -> list[str]:
+    paths = [PurePosixPath(f) for f in files]
+    stems = [p.stem if p.suffix.lower() in _PICTURES else p.name for p in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    folders = [p.parent.name for p in paths]
+    is_unique = len(set(folders)) == len(folders)
+    return folders if is_unique else [str(p.parent / s) for p, s in zip(paths, stems, strict=True)]
+
+
+def _camera(name: str, fields: list[str], model: str, size: list[str], value: dict[str, float]) -> RawCamera:
+    numbers = np.array([float(f) for f in fields[1:8]])
+    fx, fy = (value.get(key, value.get("f", np.nan)) for key in ("fx", "fy"))
+    cx, cy = (value[key] - CORNER_FROM_CENTER_PX for key in ("cx", "cy"))
+    is_fisheye = model.endswith("FISHEYE")
+    order = ("k1", "k2", "k3", "k4") if is_fisheye else _BROWN
+    return RawCamera(
+        name,
+        f"camera {fields[8]} of {CAMERAS}",
+        size,
+        [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]],
+        [value.get(key, 0.0) for key in order],
+        quat_to_matrix(numbers[:4] / np.linalg.norm(numbers[:4])),
+        numbers[4:],
+        is_fisheye,
+    )
+
+
+def colmap_texts(rig: CameraRig) -> dict[str, str]:
+    """Return the files of a model without points: one camera and one image `<name>.png` each, metres."""
+    cameras = ["# CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]"]
+    images = [UNIT_LINE, "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME", "# POINTS2D[] as X Y POINT3D_ID"]
+    for i, camera in enumerate(rig.cameras, 1):
+        lens = camera.intrinsics
+        values = [*lens.focal_px, *(lens.center_px + CORNER_FROM_CENTER_PX), *lens.distortion]
+        if lens.model is LensModel.FISHEYE:
+            model = "OPENCV_FISHEYE"
+        elif lens.distortion[4] == 0:
+            model, values = "OPENCV", values[:8]
+        else:
+            model, values = "FULL_OPENCV", [*values, 0.0, 0.0, 0.0]
+        cameras.append(" ".join([str(i), model, *map(str, lens.size_px), *_numbers(values)]))
+        pose = [*matrix_to_quat(camera.R_cam_from_world), *camera.t_cam_from_world_m]
+        images += [" ".join([str(i), *_numbers(pose), str(i), f"{camera.name}.png"]), ""]
+    texts = {CAMERAS: cameras, IMAGES: images, POINTS: ["# POINT3D_ID X Y Z R G B ERROR TRACK[]"]}
+    return {name: "\n".join(lines) + "\n" for name, lines in texts.items()}
+
+
+def _numbers(values: Sequence[float]) -> list[str]:
+    return [repr(float(v)) for v in values]

@@ -1,0 +1,58 @@
+"""`mocap calibrate convert`: a rig of one program for another."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mocap.cli.ui import Result, Ui, UsageError
+
+SUMMARY = "write a rig in the format of another program"
+EXAMPLE = """mocap calibrate convert rig.toml --to pose2sim --out Calib.toml
+mocap calibrate convert Calib.qca.txt --to blender --out cameras.py
+mocap calibrate convert camera_array.toml --to colmap --out model/"""
+NAMES = ("aniposelib", "pose2sim", "caliscope", "freemocap", "opencv", "qualisys", "easymocap", "colmap", "blender")
+"""The formats that `calibration.rig_export` writes; a test compares them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("rig", type=Path, metavar="RIG", help="calibration of any known format, recognised by content")
+    parser.add_argument(
+        "--to", required=True, choices=NAMES, metavar="FORMAT", help=f"one of {', '.join(NAMES)} (aniposelib is ours)"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="file to write; for opencv, easymocap and colmap a new folder",
+    )
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Read, write, read back."""
+    from calibration.files import read_rig_file, write_rig
+    from calibration.rig_export import FORMATS, Written, export_rig
+
+    found = read_rig_file(args.rig)
+    if args.out.exists() and args.out.samefile(args.rig):
+        raise UsageError(
+            "path-unusable", f"--out {args.out} is the file that is converted.", "Name another file; this one is kept."
+        )
+    if args.to == "aniposelib":
+        write_rig(args.out, found.rig, found.diagnostics)
+        written = Written((args.out,), ())
+    else:
+        written = export_rig(args.out, found.rig, args.to)
+    notes = [*found.diagnostics, *written.diagnostics]
+    data = {
+        "file": str(args.out),
+        "files": [str(f) for f in written.files],
+        "from": found.format,
+        "to": args.to,
+        "cameras": list(found.rig.names),
+        "diagnostics": [d.to_json() for d in notes],
+    }
+    lines = [f"{args.out}: {len(found.rig)} cameras, from {found.format} to {args.to} ({FORMATS[args.to].about})."]
+    return Result(data, "\n".join([*lines, *(f"note: {d.message}" for d in notes)]))
