@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.rig_bundle import Prior
+from calibration.rig_bundle import CAUCHY, Prior
 from calibration.rig_poses import view_poses
 from calibration.rig_views import N_LENS, Views, packed
 from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel
@@ -34,6 +34,19 @@ class LensPrior:
     """[9] 1 sd of fx fy cx cy and of the distortion (0: exact; a fisheye has no ninth)."""
     aspect_sd: float = ASPECT_SD
     """1 sd of fy / fx about that of the intrinsics."""
+
+    def relaxed(self, lens: np.ndarray) -> LensPrior:
+        """Return the prior as it weighs at a lens [9]: of Cauchy's law, which lets go of what the views contradict.
+
+        Most lenses are usual and a few are far from it; a Gaussian would pull those back by as many sigmas as they are
+        off. Iterative re-weighting (P. Holland and R. Welsch, 1977) makes its sd grow with the gap instead.
+        """
+        gap = (lens - packed(self.intrinsics)) / CAUCHY
+        off_aspect = lens[1] / lens[0] - self.intrinsics.focal_px[1] / self.intrinsics.focal_px[0]
+        sd = np.where(self.sd > 0, np.hypot(self.sd, gap), 0.0)
+        sd[:2] = np.where(self.sd[:2] >= HUGE_SD, self.sd[:2], sd[:2])
+        aspect_sd = float(np.hypot(self.aspect_sd, off_aspect / CAUCHY)) if self.aspect_sd > 0 else 0.0
+        return replace(self, sd=sd, aspect_sd=aspect_sd)
 
 
 def general_prior(size_px: tuple[int, int], model: LensModel) -> LensPrior:

@@ -8,13 +8,14 @@ import numpy as np
 
 from calibration.lens_prior import LensPrior, information
 from calibration.rig_bundle import Fit, Free, Prior, adjust, dof_share, robust_sigma_px, squared_lengths
-from calibration.rig_graph import Pair, groups, joined, placed_boards, view_table, vote
-from calibration.rig_poses import MIN_CORNERS, ViewPoses, view_poses
+from calibration.rig_graph import Pair, joined, placed_boards, view_table, vote
+from calibration.rig_poses import MIN_CORNERS, ViewPoses
 from calibration.rig_views import N_LENS, Views
 from mocap.core.camera import LensModel
 
 OUTLIER_SIGMAS = 5.0
-"""Corners farther off are wrong, where residuals are Gaussian; where their tails are heavier the limit is wider."""
+"""Corners farther off, and as far from the rest of their view, are wrong, where residuals are Gaussian; where their
+tails are heavier the limit is wider."""
 GAUSSIAN_TAIL = 1.364
 """Ratio of the 95 % and 80 % quantiles of the length of a 2-vector of Gaussian components."""
 OUTLIER_PX = 1.0
@@ -53,11 +54,6 @@ def all_pairs(views: Views, poses: ViewPoses) -> list[Pair]:
     return found
 
 
-def usable_groups(views: Views, pairs: list[Pair]) -> list[list[int]]:
-    """Return the groups of cameras that shared views join."""
-    return groups(views.n_cameras, pairs)
-
-
 def solve(
     views: Views,
     poses: ViewPoses,
@@ -83,7 +79,13 @@ def solve(
     fit = adjust(cleaned, fit.state, free, prior=known, max_iterations=30, tolerance=1e-4)
     cleaned = _without_outliers(cleaned, fit, free)
     # Least squares from here on: with the gross errors gone it is the most certain, and its covariance is known.
-    fit = adjust(cleaned, fit.state, free, prior=known, cauchy=None, max_iterations=30, tolerance=1e-6)
+    for tolerance in (1e-3, 1e-6):
+        known = (
+            information([p.relaxed(x) for p, x in zip(priors, fit.state.lens, strict=True)], fit.state.lens)
+            if known
+            else None
+        )
+        fit = adjust(cleaned, fit.state, free, prior=known, cauchy=None, max_iterations=30, tolerance=tolerance)
     n_rejected = int(used.seen.sum() - cleaned.seen.sum())
     return Solved(cleaned, fit, free, known, pairs, poses, n_rejected, np.flatnonzero(usable)[dropped])
 
@@ -99,30 +101,40 @@ def _chosen(poses: ViewPoses, on: np.ndarray) -> ViewPoses:
 
 
 def _without_bad_views(views: Views, fit: Fit) -> tuple[Views, np.ndarray]:
-    """Return the views without those that do not fit as a whole (a wrong frame), and which they were."""
+    """Return the views without those that do not fit as a whole (a wrong frame), and which they were.
+
+    Where the board moved while cameras were not quite in step, all corners of a view are off together, by more the
+    faster it moved: such views make the tail heavy, and stay.
+    """
     length = np.sqrt(squared_lengths(fit.residuals, views.seen))
-    length = np.where(views.seen, length, np.nan)
-    median = np.nanmedian(length, axis=1)
-    bad = median > max(BAD_VIEW_SIGMAS * fit.sigma_px, 3.0 * OUTLIER_PX)
+    median = np.nanmedian(np.where(views.seen, length, np.nan), axis=1)
+    bad = median > max(BAD_VIEW_SIGMAS * _tail(median) * fit.sigma_px, 3.0 * OUTLIER_PX)
     return views.select(~bad), bad
 
 
+def _tail(length: np.ndarray) -> float:
+    """Return by how much a limit is widened for residuals whose lengths have heavier tails than Gaussian ones (1: not).
+
+    Footage that is blurred or not quite of one instant has heavy tails that are no gross errors.
+    """
+    q80, q95 = np.quantile(length, [0.8, 0.95])
+    return float(np.clip(q95 / q80 / GAUSSIAN_TAIL, 1.0, 1.6)) ** 2
+
+
 def _without_outliers(views: Views, fit: Fit, free: Free) -> Views:
-    """Return the views with wrong corners blanked, and without views left with too few."""
+    """Return the views with wrong corners blanked, and without views left with too few.
+
+    A wrong corner is far from where it should be and from what the rest of its view says: an error that a whole view
+    shares (the board moved, the camera was late) is no reason to leave corners out.
+    """
     residuals = fit.residuals
     assert residuals.shape[0] == len(views.camera)
     sigma = robust_sigma_px(residuals, dof_share(views, free))
     length = np.sqrt(squared_lengths(residuals, views.seen))
-    q80, q95 = np.quantile(length[views.seen], [0.8, 0.95])
-    # Footage that is blurred or not quite of one instant has heavy tails that are no gross errors.
-    tail = float(np.clip(q95 / q80 / GAUSSIAN_TAIL, 1.0, 1.6)) ** 2
-    far = length > max(OUTLIER_SIGMAS * tail * sigma, OUTLIER_PX)
+    limit = max(OUTLIER_SIGMAS * _tail(length[views.seen]) * sigma, OUTLIER_PX)
+    common = np.nanmedian(np.where(views.seen[..., None], residuals, np.nan), axis=1, keepdims=True)
+    alone = np.linalg.norm(residuals - common, axis=-1)
+    far = (length > limit) & ~(alone <= limit)
     xy = np.where(far[..., None], np.nan, views.xy_px)
     cleaned = replace(views, xy_px=xy)
     return cleaned.select(cleaned.seen.sum(1) >= MIN_CORNERS)
-
-
-def blind_start(views: Views, lens: np.ndarray, models: tuple[LensModel, ...]) -> tuple[ViewPoses, list[Pair]]:
-    """Return candidate poses and votes under given lenses."""
-    poses = view_poses(views, lens, models)
-    return poses, all_pairs(views, poses)
