@@ -2,42 +2,44 @@
 
 One camera that moved makes every camera's projections disagree a little, since all of them triangulate. So each camera
 in turn is let go while the others stay: the one whose freedom explains most, on parts of the take that were held out,
-has moved. It then stays free and the next is looked for. Detectors place keypoints differently from different sides,
-which looks like a small movement of every camera; only movements beyond that are named.
+has moved, or its clock is off, whichever explains it. It then stays free and the next is looked for. Detectors place
+keypoints differently from different sides, which looks like a small movement of every camera; only movements beyond
+that are named.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, residuals_px, triangulate_robust
+from calibration.check_trials import (
+    CORRELATION,
+    MIN_CLOCK_S,
+    Freedom,
+    Judge,
+    Trial,
+    change_time_s,
+    fitted,
+    is_large,
+    movement,
+)
+from calibration.refine_bundle import Fit, Poses, residuals_px, triangulate_robust
+from calibration.refine_certainty import CameraCertainty, certainty
+from calibration.refine_figures import CameraReprojection, reprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.progress import NoProgress, Progress
-from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 MIN_SCORE = 0.3
 MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
-N_BLOCKS = 10
-CORRELATION = 10.0
-"""Successive detections that carry the information of one."""
-MIN_T = 3.5
-"""Paired t over held-out parts of the take above which a movement counts as real."""
-MIN_SHIFT_PX = 2.0
-MIN_TURN_DEG = 0.12
-MIN_MOVE_MM = 12.0
-"""Movements below all three are within what detectors do to an untouched camera."""
 WINDOWS = (1.0, 0.4)
 """Shares of the take, up to its end, in which movements are looked for."""
-MIN_GAIN = 0.004
-"""Least relative drop of the held-out cost."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class CameraCheck:
     """0..1 that the camera stands elsewhere than calibrated."""
     since_frame: int | None
     """Frame of the camera at which the movement happened; 0: before the take; None: not moved."""
+    turned_sd_deg: float = 0.0
+    moved_sd_mm: float = 0.0
+    """1 standard deviation of the pose that the camera was found in, per axis."""
+    clock_s: float = 0.0
+    """What the camera's clock is to be corrected by; 0 where it agrees with the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +70,10 @@ class CheckResult:
     rig: CameraRig
     """The rig with the moved cameras where the take says they are now."""
     diagnostics: tuple[Diagnostic, ...]
+    before: dict[str, CameraReprojection]
+    """With the cameras as calibrated."""
+    after: dict[str, CameraReprojection]
+    """With the moved ones where they are now; over the whole take, also where one moved within it."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -71,13 +82,29 @@ class CheckResult:
 
 
 @dataclass(frozen=True, eq=False)
-class _Trial:
-    """One camera let go."""
+class _Found:
+    """What was found so far."""
 
-    camera: int
     fit: Fit
-    t: float
-    gain: float
+    free: Freedom
+    trials: dict[int, Trial]
+    """The trial that named each camera, movements and clocks alike."""
+    confidence: np.ndarray
+    """[camera] of the best trial of a movement."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Take:
+    """What is checked."""
+
+    rig: CameraRig
+    """The cameras with detections, in their order."""
+    detections: Keypoints2D
+    obs: Observations
+    origin: Poses
+    ready: np.ndarray
+    """[camera] bool: seen often enough to judge."""
+    min_score: float
 
 
 def check_rig(
@@ -89,9 +116,15 @@ def check_rig(
     that one of them did, not which. Raises InputError `rig-camera-missing`, `check-needs-one-person` and
     `check-too-few`.
     """
-    used = _used(rig, detections)
+    if detections.n_persons != 1:
+        raise InputError(
+            "check-needs-one-person",
+            f"Checking the cameras needs one person per camera, got detections of {detections.n_persons}.",
+            "Choose the performer first.",
+        )
+    used = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
-    obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras)
+    obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras, with_velocity=True)
     ready = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or ready.sum() < 2:
         raise InputError(
@@ -99,204 +132,147 @@ def check_rig(
             f"Only {obs.xy_px.shape[1]} keypoints are seen by two cameras, {MIN_POINTS} are needed to check the rig.",
             "Give a take in which one person moves about where two cameras see them.",
         )
-    progress.start("checking the cameras", float(len(rig)))
+    progress.start("checking the cameras", None)
     try:
-        return _checked(rig, used, obs, ready, detections, progress)
+        return _checked(rig, _Take(used, detections, obs, Poses.of(used), ready, min_score), progress)
     finally:
         progress.finish()
 
 
-def _used(rig: CameraRig, detections: Keypoints2D) -> CameraRig:
-    """Return the rig's cameras in the detections' order."""
-    if detections.n_persons != 1:
-        raise InputError(
-            "check-needs-one-person",
-            f"Checking the cameras needs one person per camera, got detections of {detections.n_persons}.",
-            "Choose the performer first.",
-        )
-    missing = [name for name in detections.camera_names if name not in rig.names]
-    if missing:
-        raise InputError(
-            "rig-camera-missing",
-            f"The keypoints are of camera {', '.join(missing)}, which the rig lacks; it has {', '.join(rig.names)}.",
-            "Give the rig that these keypoints were recorded with.",
-        )
-    return CameraRig(tuple(rig[name] for name in detections.camera_names))
-
-
-def _checked(
-    rig: CameraRig,
-    used: CameraRig,
-    obs: Observations,
-    ready: np.ndarray,
-    detections: Keypoints2D,
-    progress: Progress,
-) -> CheckResult:
+def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
     """Return the result: cameras are let go one after another while that explains more."""
-    origin = Poses.of(used)
-    poses, moved, confidence = origin, dict[int, float](), np.zeros(len(used))
+    found = None
+    confidence = np.zeros(len(take.rig))
     # A camera knocked late in the take fits better calibrated than moved on the whole, and worse at the end.
     for share in WINDOWS:
-        part = obs.select(obs.instant >= (1.0 - share) * obs.n_instants)
+        part = take.obs.select(take.obs.instant >= (1.0 - share) * take.obs.n_instants)
         if part.xy_px.shape[1] < MIN_POINTS:
             break
-        poses, moved, sure = _moved_in(part, used, origin, ready, progress)
-        confidence = np.maximum(confidence, sure)
-        if moved:
+        found = _found_in(part, take, progress)
+        confidence = np.maximum(confidence, found.confidence)
+        if found.trials:
             break
-    free = np.isin(np.arange(len(used)), list(moved))
-    since = {c: _since(c, obs, used, origin, poses) for c in moved}
-    late = {c: k for c, k in since.items() if k > 0}
-    if late and len(moved) == 1:
-        # The part before the movement would pull the estimate back.
-        after = obs.select(obs.instant >= min(late.values()))
-        poses = adjust(after, used, poses, free=free, free_offsets=False, correlation=CORRELATION).poses
-    cameras = _findings(used, obs, origin, poses, moved, confidence, since, detections)
-    result = poses.rig(used)
+    assert found is not None
+    fit, since_s = _dated(take, found)
+    cameras = _findings(take, found, fit, since_s, confidence)
+    result = fit.poses.rig(take.rig)
     whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
-    return CheckResult(cameras, whole, _diagnostics(cameras, len(used)))
+    before, after = (
+        reprojection(
+            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig), take.rig, CORRELATION
+        )
+        for at in (take.origin, fit.poses)
+    )
+    return CheckResult(cameras, whole, _diagnostics(cameras), before, after)
 
 
-def _moved_in(
-    obs: Observations, rig: CameraRig, origin: Poses, ready: np.ndarray, progress: Progress
-) -> tuple[Poses, dict[int, float], np.ndarray]:
-    """Return poses, moved cameras with confidence, and every camera's confidence: let go one after another."""
-    poses, moved = origin, dict[int, float]()
-    free, confidence = np.zeros(len(rig), bool), np.zeros(len(rig))
-    for _ in range(max(1, len(rig) // 2)):
-        trials = []
-        for c in np.flatnonzero(ready & ~free):
-            trials.append(_trial(int(c), obs, rig, poses, free))
+def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
+    """Return what has moved and whose clock is off in a part of the take."""
+    rig, origin = take.rig, take.origin
+    most = max(1, len(rig) // 2)
+    free, trials, confidence = Freedom.none(len(rig)), dict[int, Trial](), np.zeros(len(rig))
+    fit = Fit(origin, triangulate_robust(obs, origin, rig), 0.0, np.zeros((len(rig), 7, len(rig), 7)))
+    while free.pose.sum() < most and free.clock.sum() < most:
+        judge = Judge(obs, rig, fit.poses)
+        both: list[Trial] = []
+        for c in np.flatnonzero(take.ready & ~free.pose):
+            both.append(judge.trial(int(c), free.also(int(c), pose=True, clock=True)))
             progress.advance()
-        best = max(trials, key=lambda trial: trial.gain, default=None)
+        best = max(both, key=lambda trial: trial.gain, default=None)
         if best is None:
             break
-        if not moved:
-            confidence[best.camera] = _probability(best.t)
-        if best.t < MIN_T or best.gain < MIN_GAIN or not _is_large(best, origin, rig):
+        pose = judge.trial(best.camera, free.also(best.camera, pose=True))
+        clock = judge.trial(best.camera, free.also(best.camera, clock=True))
+        if not trials:
+            confidence[best.camera] = pose.confidence
+        is_clock = clock.is_significant and clock.gain >= pose.gain
+        chosen = clock if is_clock and not free.clock[best.camera] else pose
+        if not chosen.is_significant:
             break
-        free[best.camera] = True
-        moved[best.camera] = _probability(best.t)
-        poses = best.fit.poses
-    return poses, moved, confidence
+        new = fitted(obs, rig, chosen.poses, chosen.free)
+        if chosen is clock and abs(new.poses.offset_s[best.camera]) < MIN_CLOCK_S:
+            break
+        if chosen is pose and not is_large(best.camera, new.points_world_m, origin, new.poses, rig):
+            break
+        free, fit, trials[best.camera] = chosen.free, new, chosen
+    return _Found(fit, free, trials, confidence)
 
 
-def _trial(camera: int, obs: Observations, rig: CameraRig, poses: Poses, free: np.ndarray) -> _Trial:
-    """Return what letting one more camera go explains of parts of the take that it was not fitted to."""
-    now_free = free.copy()
-    now_free[camera] = True
-    first = int(obs.instant.min())
-    part = (obs.instant - first) * 2 * N_BLOCKS // max(1, int(obs.instant.max()) + 1 - first)
-    fitted = part % 2 == 0
-    half = adjust(
-        obs.select(fitted), rig, poses, free=now_free, free_offsets=False, correlation=CORRELATION, max_iterations=10
-    )
-    rest = obs.select(~fitted)
-    before = residuals_px(triangulate_robust(rest, poses, rig), rest, poses, rig)
-    after = residuals_px(triangulate_robust(rest, half.poses, rig), rest, half.poses, rig)
-    scale = max(float(np.nanmedian(np.linalg.norm(after, axis=-1))) / 1.1774, 0.3)
-    cost_before = cauchy_cost(before, rest.seen, scale).sum(0)
-    drop = cost_before - cauchy_cost(after, rest.seen, scale).sum(0)
-    means = np.array([drop[part[~fitted] == p].mean() for p in np.unique(part[~fitted])])
-    t = float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-9)) if len(means) > 2 else 0.0
-    whole = adjust(obs, rig, half.poses, free=now_free, free_offsets=False, correlation=CORRELATION, max_iterations=10)
-    return _Trial(camera, whole, t, float(drop.sum() / max(cost_before.sum(), 1e-9)))
-
-
-def _probability(t: float) -> float:
-    """Return a confidence for a paired t: that of the normal distribution, one-sided (Abramowitz and Stegun 7.1.26)."""
-    x = max(t, 0.0) / np.sqrt(2.0)
-    k = 1.0 / (1.0 + 0.3275911 * x)
-    series = k * (0.254829592 + k * (-0.284496736 + k * (1.421413741 + k * (-1.453152027 + k * 1.061405429))))
-    return float(1.0 - series * np.exp(-x * x))
-
-
-def _movement(
-    camera: int, points: np.ndarray, origin: Poses, poses: Poses, rig: CameraRig
-) -> tuple[float, float, float]:
-    """Return by how much a camera turned (deg) and moved (mm), and displaced points in its picture (px)."""
-    turn = poses.R_cam_from_world[camera] @ origin.R_cam_from_world[camera].T
-    deg = float(np.rad2deg(np.linalg.norm(quat_log(matrix_to_quat(turn)))))
-    mm = 1000.0 * float(np.linalg.norm(poses.center_world_m[camera] - origin.center_world_m[camera]))
-    a = points @ origin.R_cam_from_world[camera].T + origin.t_cam_from_world_m[camera]
-    b = points @ poses.R_cam_from_world[camera].T + poses.t_cam_from_world_m[camera]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = np.linalg.norm(b[:, :2] / b[:, 2:] - a[:, :2] / a[:, 2:], axis=-1)
-    gap = gap[np.isfinite(gap) & (a[:, 2] > 0)] * float(rig.cameras[camera].intrinsics.focal_px.mean())
-    return deg, mm, float(np.median(gap)) if len(gap) else 0.0
-
-
-def _is_large(trial: _Trial, origin: Poses, rig: CameraRig) -> bool:
-    """Return whether a movement is more than what detectors do to an untouched camera."""
-    deg, mm, px = _movement(trial.camera, trial.fit.points_world_m, origin, trial.fit.poses, rig)
-    return px > MIN_SHIFT_PX and (deg > MIN_TURN_DEG or mm > MIN_MOVE_MM)
-
-
-def _since(camera: int, obs: Observations, rig: CameraRig, origin: Poses, poses: Poses) -> int:
-    """Return the instant from which the new pose fits a camera better than the calibrated one; 0: from the start.
-
-    The likeliest single change: the sum of cost differences from it to the end is greatest (E. Page's CUSUM, 1954).
-    """
-    on = obs.seen[camera]
-    others = obs.xy_px.copy()
-    others[camera] = np.nan
-    alone = Observations(others, obs.velocity_px_s, obs.instant, obs.keypoint, obs.n_instants)
-    keep = on & (alone.seen.sum(0) >= 2)
-    if keep.sum() < MIN_PER_CAMERA:
-        return 0
-    some = obs.select(keep)
-    points = triangulate_robust(alone.select(keep), poses, rig)
-    cost = []
-    for at in (origin, poses):
-        r = residuals_px(points, some, at, rig)[camera]
-        scale = max(float(np.nanmedian(np.linalg.norm(r, axis=-1))) / 1.1774, 1.0) if not cost else cost[0][1]
-        cost.append((cauchy_cost(r, np.ones(len(r), bool), scale), scale))
-    gain = np.bincount(some.instant, cost[0][0] - cost[1][0], minlength=obs.n_instants)
-    tail = np.cumsum(gain[::-1])[::-1]
-    best = int(np.argmax(tail))
-    # A take that favours the old pose at first by chance is no change: it must do so clearly.
-    return best if best > 0 and tail[best] - tail[0] > 20.0 * CORRELATION / 10.0 else 0
+def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
+    """Return the fit and the times at which cameras moved within the take (none for those that moved before it)."""
+    fit, since_s = found.fit, dict[int, float]()
+    moved = np.flatnonzero(found.free.pose)
+    for _ in range(2):
+        times = {
+            int(c): change_time_s(int(c), take.detections, take.min_score, take.obs, take.rig, take.origin, fit.poses)
+            for c in moved
+        }
+        since_s = {c: t for c, t in times.items() if t is not None}
+        if not since_s:
+            break
+        # The part before the movement would pull the estimate back.
+        after = take.obs.select(take.obs.time_s[take.obs.instant] >= max(since_s.values()))
+        if after.xy_px.shape[1] < MIN_POINTS:
+            break
+        fit = fitted(after, take.rig, fit.poses, found.free)
+    return fit, since_s
 
 
 def _findings(
-    rig: CameraRig,
-    obs: Observations,
-    origin: Poses,
-    poses: Poses,
-    moved: dict[int, float],
-    confidence: np.ndarray,
-    since: dict[int, int],
-    detections: Keypoints2D,
+    take: _Take, found: _Found, fit: Fit, since_s: dict[int, float], confidence: np.ndarray
 ) -> dict[str, CameraCheck]:
     """Return the findings per camera."""
-    points = triangulate_robust(obs, poses, rig)
+    sure = certainty(fit.covariance, fit.poses, 1.0, is_gauge_free=False)
+    points = triangulate_robust(take.obs, fit.poses, take.rig)
     out: dict[str, CameraCheck] = {}
-    for c, name in enumerate(rig.names):
-        if c not in moved:
-            out[name] = CameraCheck(False, 0.0, 0.0, 0.0, float(min(confidence[c], 0.5)), None)
+    for c, name in enumerate(take.rig.names):
+        clock_s = 0.0 - float(fit.poses.offset_s[c])
+        if not found.free.pose[c]:
+            out[name] = CameraCheck(False, 0.0, 0.0, 0.0, float(min(confidence[c], 0.5)), None, clock_s=clock_s)
             continue
-        deg, mm, px = _movement(c, points, origin, poses, rig)
-        stride = detections.n_frames / max(1, obs.n_instants)
-        out[name] = CameraCheck(True, deg, mm, px, moved[c], round(since[c] * stride))
+        out[name] = _moved(c, points, take, found, fit, since_s.get(c), sure[c])
     return out
 
 
-def _diagnostics(cameras: dict[str, CameraCheck], n_cameras: int) -> tuple[Diagnostic, ...]:
+def _moved(
+    camera: int,
+    points: np.ndarray,
+    take: _Take,
+    found: _Found,
+    fit: Fit,
+    since_s: float | None,
+    sure: CameraCertainty,
+) -> CameraCheck:
+    """Return the finding of a camera that moved."""
+    deg, mm, px = movement(camera, points, take.origin, fit.poses, take.rig)
+    frame = 0
+    if since_s is not None:
+        time_s = take.detections.time_s[camera]
+        frame = int(np.nanargmin(np.abs(time_s - since_s)))
+    check = CameraCheck(True, deg, mm, px, found.trials[camera].confidence, frame)
+    clock_s = 0.0 - float(fit.poses.offset_s[camera])
+    return replace(check, turned_sd_deg=sure.turn_sd_deg, moved_sd_mm=sure.center_sd_mm, clock_s=clock_s)
+
+
+def _diagnostics(cameras: dict[str, CameraCheck]) -> tuple[Diagnostic, ...]:
     """Return what the user must hear."""
     moved = {name: c for name, c in cameras.items() if c.has_moved}
-    if not moved:
-        return (Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}),)
-    text = "; ".join(
-        f"{name} turned by {c.turned_deg:.2f} degrees and moved by {c.moved_mm:.0f} mm "
-        + ("before the take" if not c.since_frame else f"at about frame {c.since_frame}")
-        for name, c in moved.items()
-    )
-    doubt = " With two cameras it may be the other one." if n_cameras == 2 else ""
-    return (
-        Diagnostic(
-            "camera-moved",
-            Severity.QUALITY,
-            f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take.",
-            {name: vars(c) for name, c in moved.items()},
-        ),
-    )
+    clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
+    out: list[Diagnostic] = []
+    if moved:
+        text = "; ".join(
+            f"{name} turned by {c.turned_deg:.2f} degrees and moved by {c.moved_mm:.0f} mm "
+            + ("before the take" if not c.since_frame else f"at about frame {c.since_frame}")
+            for name, c in moved.items()
+        )
+        doubt = " With two cameras it may be the other one." if len(cameras) == 2 else ""
+        message = f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take."
+        data = {name: vars(c) for name, c in moved.items()}
+        out.append(Diagnostic("camera-moved", Severity.QUALITY, message, data))
+    else:
+        out.append(Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}))
+    if clocks:
+        text = ", ".join(f"{name} by {1e3 * s:+.0f} ms" for name, s in clocks.items())
+        message = f"Clocks do not agree; to be corrected: {text}. Synchronise the take, or give its clocks."
+        out.append(Diagnostic("camera-clock-off", Severity.WARNING, message, {"clock_s": clocks}))
+    return tuple(out)

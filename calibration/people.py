@@ -7,13 +7,16 @@ settles the rest. Metres come from a bone or the person's height; up is where he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import combinations, pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from calibration.refine_bundle import Fit, Poses, adjust, residuals_px, triangulate_robust
+from calibration.people_scale import FOOT_SHARE, make_ruler, scale_of
+from calibration.refine_bundle import Fit, Poses, adjust, residuals_px
+from calibration.refine_certainty import CameraCertainty, certainty
+from calibration.refine_figures import CameraReprojection, error_correlation, reprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import Camera, CameraRig, Intrinsics
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -30,10 +33,8 @@ RANSAC_PX = 6.0
 PAIR_MATCHES = 1500
 MIN_ANGLE_DEG = 4.0
 """Median angle between the rays of a pair that tells depth."""
-CORRELATION = 10.0
-PROVISIONAL_HEIGHT_M = 1.7
-FOOT_SHARE = 0.04
-"""Height of the ankle's centre above the sole, as a share of stature (H. Dempster and G. Gaughran, 1967)."""
+SCALE_POINTS = (1200, 60000)
+"""Keypoints that the scale is told from, between rounds and at the end."""
 N_ROUNDS = 4
 
 
@@ -42,12 +43,11 @@ class PeopleResult:
     """A rig solved from people."""
 
     rig: CameraRig
-    reprojection_px: dict[str, float]
-    """Median error per camera."""
-    pose_sd: np.ndarray
-    """[camera 6] 1 sd of turn (rad) and shift (m)."""
+    reprojection: dict[str, CameraReprojection]
+    certainty: dict[str, CameraCertainty]
+    """How sure each camera is, relative to the cameras on average and to their scale."""
     scale_sd_share: float
-    """Relative uncertainty of the scale from the spread of the bone over the take (1 standard error)."""
+    """Relative uncertainty of the scale from the spread of the length given over the take (1 standard error)."""
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -68,7 +68,7 @@ def calibrate_people(
     """
     progress = progress or NoProgress()
     provisional = _provisional(lenses, detections)
-    _require_scale(detections.keypoint_set, height_m, bone)
+    ruler = make_ruler(detections.keypoint_set, height_m, bone)
     obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras)
     if obs.xy_px.shape[1] < MIN_MATCHES:
         raise InputError(
@@ -78,11 +78,21 @@ def calibrate_people(
         )
     progress.start("placing the cameras from people", None)
     try:
-        poses = _started(obs, provisional, progress)
-        fit, rig = _settled(obs, poses, provisional, detections.keypoint_set, height_m, bone, progress)
+        start = _started(obs, provisional, progress)
+
+        def scale(poses: Poses, max_points: int) -> tuple[float, float]:
+            return scale_of(detections, poses, provisional, ruler, min_score, max_points)
+
+        fit, correlation = _settled(obs, start, provisional, scale, progress)
+        factor, scale_sd = scale(fit.poses, SCALE_POINTS[1])
     finally:
         progress.finish()
-    return _result(fit, rig, obs, detections.keypoint_set, height_m, bone)
+    fit = replace(fit, poses=_scaled(fit.poses, factor), points_world_m=fit.points_world_m * factor)
+    return _result(fit, provisional, obs, detections.keypoint_set, scale_sd, correlation)
+
+
+def _scaled(poses: Poses, factor: float) -> Poses:
+    return replace(poses, t_cam_from_world_m=poses.t_cam_from_world_m * factor)
 
 
 def _provisional(lenses: Mapping[str, Intrinsics], detections: Keypoints2D) -> CameraRig:
@@ -101,22 +111,6 @@ def _provisional(lenses: Mapping[str, Intrinsics], detections: Keypoints2D) -> C
             "Give one lens file per camera of the take.",
         )
     return CameraRig(tuple(Camera(name, lenses[name], np.eye(3), np.zeros(3)) for name in detections.camera_names))
-
-
-def _require_scale(kinds: KeypointSet, height_m: float | None, bone: tuple[str, str, float] | None) -> None:
-    """Raise unless a length tells how large the person is."""
-    if (height_m is None) == (bone is None) or (height_m or (bone[2] if bone else 0.0)) <= 0:
-        raise InputError(
-            "people-scale-missing",
-            "People alone do not tell metres: one length is needed, the person's height or that of one bone.",
-            "Give the height in metres, or a bone like LHip-LKnee=0.42, and only one of them.",
-        )
-    if bone is not None and any(name not in kinds.names for name in bone[:2]):
-        raise InputError(
-            "people-bone-unknown",
-            f"There is no bone {bone[0]}-{bone[1]}: the keypoints are {', '.join(kinds.names)}.",
-            "Name two keypoints of this set, as in LHip-LKnee=0.42.",
-        )
 
 
 def _rays(obs: Observations, rig: CameraRig) -> np.ndarray:
@@ -230,40 +224,31 @@ def _settled(
     obs: Observations,
     poses: Poses,
     rig: CameraRig,
-    kinds: KeypointSet,
-    height_m: float | None,
-    bone: tuple[str, str, float] | None,
+    scale: Callable[[Poses, int], tuple[float, float]],
     progress: Progress,
-) -> tuple[Fit, CameraRig]:
-    """Return the bundle adjustment, scale set after every round, and the rig in an upright frame.
+) -> tuple[Fit, float]:
+    """Return the bundle adjustment, scale set after every round, and how many errors in a row count as one.
 
     Each round's own start is its weak prior, so rounds after the first are free to go on where the data lead.
     """
-    fit = None
+    fit, correlation = None, 1.0
+    free = np.arange(len(rig)) > 0
     for round_ in range(N_ROUNDS):
-        points = fit.points_world_m if fit else triangulate_robust(obs, poses, poses.rig(rig))
-        factor = _scale(points, obs, kinds, height_m, bone)[0]
-        poses = Poses(poses.R_cam_from_world, poses.t_cam_from_world_m * factor, poses.offset_s)
-        rig = poses.rig(rig)
-        free = np.ones(len(rig), bool)
-        free[0] = False
+        poses = _scaled(poses, scale(poses, SCALE_POINTS[0])[0])
+        if fit is not None and round_ == N_ROUNDS - 1:
+            correlation = error_correlation(residuals_px(fit.points_world_m, obs, fit.poses, rig), obs)
         fit = adjust(
             obs,
-            rig,
+            poses.rig(rig),
             poses,
             free=free,
-            free_offsets=False,
-            correlation=1.0 if round_ < N_ROUNDS - 1 else CORRELATION,
+            correlation=correlation,
             on_iteration=progress.advance,
             max_iterations=12,
         )
         poses = fit.poses
     assert fit is not None
-    factor = _scale(fit.points_world_m, obs, kinds, height_m, bone)[0]
-    poses = Poses(poses.R_cam_from_world, poses.t_cam_from_world_m * factor, poses.offset_s)
-    points = fit.points_world_m * factor
-    poses, points = _upright(poses, points, obs, kinds)
-    return Fit(poses, points, fit.sigma_px, fit.pose_sd), poses.rig(rig)
+    return fit, correlation
 
 
 def _track(points: np.ndarray, obs: Observations, keypoint: int) -> np.ndarray:
@@ -272,63 +257,6 @@ def _track(points: np.ndarray, obs: Observations, keypoint: int) -> np.ndarray:
     on = obs.keypoint == keypoint
     out[obs.instant[on]] = points[on]
     return out
-
-
-def _length(points: np.ndarray, obs: Observations, a: int, b: int) -> tuple[float, float]:
-    """Return the typical distance of two keypoints and its relative standard error.
-
-    The mode of the distances by half-sample steps would be noisy; the median of the middle half is not, and the noise
-    of triangulated ends, which lengthens distances, is a second-order effect of 1 mm.
-    """
-    gap = np.linalg.norm(_track(points, obs, a) - _track(points, obs, b), axis=-1)
-    gap = gap[np.isfinite(gap)]
-    if len(gap) < 10:
-        return float("nan"), float("nan")
-    middle = float(np.median(gap))
-    spread = 1.4826 * float(np.median(np.abs(gap - middle)))
-    return middle, spread / middle / np.sqrt(len(gap) / CORRELATION)
-
-
-def _scale(
-    points: np.ndarray,
-    obs: Observations,
-    kinds: KeypointSet,
-    height_m: float | None,
-    bone: tuple[str, str, float] | None,
-) -> tuple[float, float]:
-    """Return metres per unit of the points, and its relative standard error."""
-    if bone is not None:
-        length, error = _length(points, obs, kinds.names.index(bone[0]), kinds.names.index(bone[1]))
-        known = bone[2]
-    else:
-        length, error = _stature(points, obs, kinds)
-        known = height_m or PROVISIONAL_HEIGHT_M
-    if not np.isfinite(length) or length <= 0:
-        raise InputError(
-            "people-scale-missing",
-            "The keypoints that the scale rests on are seen by two cameras too seldom.",
-            "Give the length of a bone that the cameras see well.",
-        )
-    return known / length, error
-
-
-def _stature(points: np.ndarray, obs: Observations, kinds: KeypointSet) -> tuple[float, float]:
-    """Return the person's height in the points' unit: head to ankle along the bones, and the foot below."""
-
-    def at(landmark: str) -> int | None:
-        return kinds.index(landmark)
-
-    total, variance = 0.0, 0.0
-    for side in ("L", "R"):
-        chain = [at("Head"), at("Neck"), at("Hip"), at(f"{side}Knee"), at(f"{side}Ankle")]
-        chain[2] = chain[2] if chain[2] is not None else at(f"{side}Hip")
-        links = [k for k in chain if k is not None]
-        if chain[0] is None or len(links) < 4:
-            return float("nan"), float("nan")
-        parts = [_length(points, obs, a, b) for a, b in pairwise(links)]
-        total += 0.5 * sum(p[0] for p in parts)
-        variance += 0.25 * sum((p[0] * p[1]) ** 2 for p in parts)
-    return total / (1.0 - FOOT_SHARE), float(np.sqrt(variance)) / total
 
 
 def _upright(poses: Poses, points: np.ndarray, obs: Observations, kinds: KeypointSet) -> tuple[Poses, np.ndarray]:
@@ -356,23 +284,20 @@ def _upright(poses: Poses, points: np.ndarray, obs: Observations, kinds: Keypoin
 
 
 def _result(
-    fit: Fit,
-    rig: CameraRig,
-    obs: Observations,
-    kinds: KeypointSet,
-    height_m: float | None,
-    bone: tuple[str, str, float] | None,
+    fit: Fit, provisional: CameraRig, obs: Observations, kinds: KeypointSet, scale_sd: float, correlation: float
 ) -> PeopleResult:
-    """Return the rig with its figures."""
-    error = np.linalg.norm(residuals_px(fit.points_world_m, obs, fit.poses, rig), axis=-1)
-    per_camera = {n: float(np.nanmedian(error[c])) for c, n in enumerate(rig.names)}
-    scale_sd = _scale(fit.points_world_m, obs, kinds, height_m, bone)[1]
-    text = ", ".join(f"{n} {v:.1f}" for n, v in per_camera.items())
+    """Return the upright rig with its figures."""
+    poses, points = _upright(fit.poses, fit.points_world_m, obs, kinds)
+    rig = poses.rig(provisional)
+    figures = reprojection(residuals_px(points, obs, poses, rig), rig, correlation)
+    arm_m = float(np.nanmedian(np.linalg.norm(points - poses.center_world_m[:, None], axis=-1)))
+    sure = certainty(fit.covariance, poses, arm_m, is_gauge_free=True)
+    text = ", ".join(f"{n} {c.median_px:.1f}" for n, c in figures.items())
     found = Diagnostic(
         "rig-from-people",
         Severity.INFO,
         f"The cameras were placed from one person's keypoints: median reprojection {text} px, scale within "
-        f"{100 * 2 * scale_sd:.1f} % of the length given.",
-        {"reprojection_px": per_camera, "scale_sd_share": scale_sd},
+        f"{100 * 2 * scale_sd:.1f} % by the length given.",
+        {"reprojection_px": {n: c.median_px for n, c in figures.items()}, "scale_sd_share": scale_sd},
     )
-    return PeopleResult(rig, per_camera, fit.pose_sd[:, :6], scale_sd, (found,))
+    return PeopleResult(rig, figures, dict(zip(rig.names, sure, strict=True)), scale_sd, (found,))

@@ -2,16 +2,19 @@
 
 A rig is stale when a camera was touched or sagged after it was calibrated: half a degree is 15 pixels at a focal length
 of 1700. The person's own keypoints, seen by several cameras over time, show it and mend it. Lenses stay as they are,
-and the world stays where it was: see `refine_bundle.aligned`.
+and the world stays where it was: see `refine_align.aligned`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from calibration.refine_bundle import Fit, Poses, adjust, aligned, cauchy_cost, residuals_px, triangulate_robust
+from calibration.refine_align import aligned
+from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, residuals_px, triangulate_robust
+from calibration.refine_certainty import CameraCertainty, certainty
+from calibration.refine_figures import CameraReprojection, error_correlation, overall_px, reprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -32,21 +35,10 @@ MIN_GAIN = 0.02
 """Smallest relative gain in the held-out median error that is worth moving the cameras for."""
 MIN_STANDARD_ERRORS = 6.0
 STALE_PX = 3.0
+CLOCK_ROUNDS = 6
+CLOCK_DONE_S = 0.001
+"""Clocks are moved and tracks sampled anew until no clock moves by more: velocities hold for a small shift only."""
 IMPLAUSIBLE_DEG = 12.0
-
-
-@dataclass(frozen=True)
-class CameraReprojection:
-    """How one camera's detections agree with the points that all cameras triangulate."""
-
-    median_px: float
-    p95_px: float
-    bias_px: tuple[float, float]
-    """Median of projected minus detected, x and y: where this camera's picture of the world is shifted to."""
-    bias_sd_px: float
-    """Standard error of the bias, the correlation of the errors in time allowed for."""
-    n: int
-    """Observations."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,8 @@ class RefineResult:
     diagnostics: tuple[Diagnostic, ...]
     summary: dict[str, float] = field(default_factory=dict[str, float])
     """Figures over all cameras: before_median_px, after_median_px, held_out_before_px, held_out_after_px, n_points."""
+    certainty: dict[str, CameraCertainty] = field(default_factory=dict[str, CameraCertainty])
+    """How sure the refined cameras are, relative to the cameras on average; empty where nothing was refined."""
 
 
 def refine_extrinsics(
@@ -100,8 +94,7 @@ def refine_extrinsics(
         )
     rig_used = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
-    max_points = MAX_OBSERVATIONS // detections.n_cameras
-    obs = gather(detections, min_score, max_points, with_velocity=free_time_offsets)
+    obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras)
     free = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or free.sum() < 2:
         counts = dict(zip(rig_used.names, obs.seen.sum(1).tolist(), strict=True))
@@ -109,61 +102,116 @@ def refine_extrinsics(
         return _unchanged(rig, {}, "too-few", why, {"n_points": int(obs.xy_px.shape[1]), "per_camera": counts})
     progress.start("refining the cameras", None)
     try:
-        return _refine(rig, rig_used, obs, free, free_time_offsets, progress)
+        work = _Work(rig, rig_used, obs, free, progress)
+        if not free_time_offsets:
+            return _refine(work, obs, Poses.of(rig_used), np.zeros(len(rig_used)), free_clocks=None)
+        timed, start, shift_s = _with_clocks(work, detections, min_score)
+        return _refine(work, timed, start, shift_s, free_clocks=free)
     finally:
         progress.finish()
 
 
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a refinement starts from."""
+
+    rig: CameraRig
+    used: CameraRig
+    """The cameras with detections, in their order."""
+    obs: Observations
+    """With the clocks as given."""
+    free: np.ndarray
+    progress: Progress
+
+
+def _is_fitted(obs: Observations) -> np.ndarray:
+    """Return [point] bool: the half of the take that is fitted while the other is held out."""
+    return (obs.instant * N_BLOCKS // max(1, obs.n_instants)) % 2 == 0
+
+
+def _with_clocks(work: _Work, detections: Keypoints2D, min_score: float) -> tuple[Observations, Poses, np.ndarray]:
+    """Return observations on corrected clocks, poses that go with them, and what to add to the clocks [camera].
+
+    The first camera that takes part keeps its clock: a common shift cannot be told.
+    """
+    max_points = MAX_OBSERVATIONS // detections.n_cameras
+    first = int(np.argmax(work.free))
+    shift_s, poses = np.zeros(len(work.used)), Poses.of(work.used)
+    still = np.zeros(len(work.used))
+    obs = work.obs
+    for _ in range(CLOCK_ROUNDS):
+        moved = replace(detections, time_s=detections.time_s + shift_s[:, None])
+        obs = gather(moved, min_score, max_points, with_velocity=True)
+        fit = adjust(
+            obs.select(_is_fitted(obs)),
+            work.used,
+            poses,
+            free=work.free,
+            free_clocks=work.free,
+            correlation=TYPICAL_CORRELATION,
+            on_iteration=work.progress.advance,
+            max_iterations=8,
+        )
+        step_s = np.where(work.free, fit.poses.offset_s - fit.poses.offset_s[first], 0.0)
+        if np.abs(step_s).max() < CLOCK_DONE_S:
+            break
+        shift_s = shift_s - step_s
+        poses = replace(fit.poses, offset_s=still)
+    return obs, poses, shift_s
+
+
 def _refine(
-    rig: CameraRig, used: CameraRig, obs: Observations, free: np.ndarray, free_offsets: bool, progress: Progress
+    work: _Work, obs: Observations, start: Poses, shift_s: np.ndarray, free_clocks: np.ndarray | None
 ) -> RefineResult:
     """Fit one half of the take, judge it on the other, and fit the whole if that half agrees."""
-    origin = Poses.of(used)
-    points = triangulate_robust(obs, origin, used)
-    residuals = residuals_px(points, obs, origin, used)
-    fitted = (obs.instant * N_BLOCKS // max(1, obs.n_instants)) % 2 == 0
+    used, origin = work.used, Poses.of(work.used)
+    points = triangulate_robust(work.obs, origin, used)
+    residuals = residuals_px(points, work.obs, origin, used)
     half = adjust(
-        obs.select(fitted),
+        obs.select(_is_fitted(obs)),
         used,
-        origin,
-        free=free,
-        free_offsets=free_offsets,
+        start,
+        free=work.free,
+        free_clocks=free_clocks,
         correlation=TYPICAL_CORRELATION,
-        on_iteration=progress.advance,
+        on_iteration=work.progress.advance,
         max_iterations=12,
     )
     # Residuals of the rig as given would not do: what a stale camera adds to them is constant in time.
-    correlation = _correlation(residuals_px(triangulate_robust(obs, half.poses, used), obs, half.poses, used), obs)
-    before = _reprojection(residuals, used, correlation)
-    gain = _held_out(obs.select(~fitted), used, origin, half.poses)
+    correlation = error_correlation(residuals_px(triangulate_robust(obs, half.poses, used), obs, half.poses, used), obs)
+    before = reprojection(residuals, used, correlation)
+    gain = _held_out((work.obs, origin), (obs, half.poses), used)
     if not gain["is_significant"]:
         why = (
             f"a fit to one half of the take changes the error of the other from {gain['before_px']:.2f} to "
             f"{gain['after_px']:.2f} px, which is no significant gain"
         )
-        return _unchanged(rig, before, "no-gain", why, gain, _stale(before, {}))
+        return _unchanged(work.rig, before, "no-gain", why, gain, _stale(before, {}))
     fit = adjust(
         obs,
         used,
         half.poses,
-        free=free,
-        free_offsets=free_offsets,
+        free=work.free,
+        free_clocks=free_clocks,
         correlation=correlation,
-        on_iteration=progress.advance,
+        on_iteration=work.progress.advance,
     )
     distance = float(np.nanmedian(np.linalg.norm(fit.points_world_m - origin.center_world_m[:, None], axis=-1)))
     poses, _, scale = aligned(fit.poses, origin, distance)
-    moved = _moves(poses, origin, points, used)
+    first = int(np.argmax(work.free))
+    clock_s = np.where(work.free, shift_s - poses.offset_s + poses.offset_s[first], 0.0)
+    moved = _moves(poses, origin, points, used, clock_s)
     if max(m.turned_deg for m in moved.values()) > IMPLAUSIBLE_DEG or not 0.5 < scale < 2.0:
         worst = max(moved, key=lambda name: moved[name].turned_deg)
         why = f"the best fit turns camera {worst} by {moved[worst].turned_deg:.0f} degrees, too far to be a correction"
-        return _unchanged(rig, before, "implausible", why, gain, _stale(before, {}))
-    return _accepted(rig, used, obs, poses, fit, before, moved, gain, correlation)
+        return _unchanged(work.rig, before, "implausible", why, gain, _stale(before, {}))
+    sure = certainty(fit.covariance, poses, distance, is_gauge_free=bool(work.free.all()))
+    sure = dict(zip(used.names, sure, strict=True))
+    return _accepted(work, obs, poses, fit, before, moved, gain, correlation, sure)
 
 
 def _accepted(
-    rig: CameraRig,
-    used: CameraRig,
+    work: _Work,
     obs: Observations,
     poses: Poses,
     fit: Fit,
@@ -171,20 +219,24 @@ def _accepted(
     moved: dict[str, CameraMove],
     gain: dict[str, float | bool],
     correlation: float,
+    sure: dict[str, CameraCertainty],
 ) -> RefineResult:
     """Return the result with the refined rig, its figures and what the user must hear."""
-    after = _reprojection(residuals_px(triangulate_robust(obs, poses, used), obs, poses, used), used, correlation)
+    rig, used = work.rig, work.used
+    after = reprojection(residuals_px(triangulate_robust(obs, poses, used), obs, poses, used), used, correlation)
     refined = poses.rig(used)
     everything = CameraRig(tuple(refined[c.name] if c.name in refined.names else c for c in rig.cameras))
     summary = {
-        "before_median_px": _overall(before),
-        "after_median_px": _overall(after),
+        "before_median_px": overall_px(before),
+        "after_median_px": overall_px(after),
         "held_out_before_px": float(gain["before_px"]),
         "held_out_after_px": float(gain["after_px"]),
         "n_points": float(obs.xy_px.shape[1]),
         "sigma_px": fit.sigma_px,
     }
     text = ", ".join(f"{n} {m.turned_deg:.2f} deg {m.shifted_mm:.0f} mm" for n, m in moved.items())
+    if clocks := ", ".join(f"{n} {1e3 * m.time_s:+.1f} ms" for n, m in moved.items() if m.time_s):
+        text += f"; clocks: {clocks}"
     done = Diagnostic(
         "rig-refined",
         Severity.INFO,
@@ -193,7 +245,7 @@ def _accepted(
         {"summary": summary, "moved": {n: vars(m) for n, m in moved.items()}},
     )
     diagnostics = (*_stale(before, moved), done)
-    return RefineResult(everything, True, before, after, moved, diagnostics, summary)
+    return RefineResult(everything, True, before, after, moved, diagnostics, summary, sure)
 
 
 def _unchanged(
@@ -208,83 +260,44 @@ def _unchanged(
     severity = Severity.INFO if reason == "no-gain" else Severity.WARNING
     message = f"The cameras were left as they were calibrated: {why}."
     found = Diagnostic("rig-not-refined", severity, message, {"reason": reason, **data})
-    overall = _overall(before)
+    overall = overall_px(before)
     summary = {"before_median_px": overall, "after_median_px": overall} if before else {}
     return RefineResult(rig, False, before, before, {}, (*more, found), summary)
 
 
-def _correlation(residuals: np.ndarray, obs: Observations) -> float:
-    """Return how many successive residuals carry the information of one independent one.
+def _held_out(
+    before: tuple[Observations, Poses], after: tuple[Observations, Poses], rig: CameraRig
+) -> dict[str, float | bool]:
+    """Return whether `after` explains the half of the take better that it was not fitted to.
 
-    (1 + rho) / (1 - rho) of a first-order process, rho from the medians of products of signs, so outliers do not count:
-    for Gaussian residuals E[sign sign'] = 2/pi asin(rho).
+    Each part of the take counts as one sample: a paired t statistic of the robust cost, one scale for both. The
+    observations differ where clocks were moved.
     """
-    seen = np.asarray(np.isfinite(residuals).all(-1))
-    centred = residuals.copy()
-    for c in np.nonzero(seen.any(-1))[0]:
-        centred[c] -= np.median(residuals[c, seen[c]], axis=0)
-    order = np.lexsort((obs.instant, obs.keypoint))
-    follows = (np.diff(obs.keypoint[order]) == 0) & (np.diff(obs.instant[order]) == 1)
-    product = np.sign(centred[:, order[:-1]]) * np.sign(centred[:, order[1:]])
-    product = product[:, follows]
-    product = product[np.isfinite(product)]
-    if len(product) < 50:
-        return 1.0
-    rho = float(np.sin(0.5 * np.pi * np.clip(product.mean(), 0.0, 0.97)))
-    return float(np.clip((1.0 + rho) / (1.0 - rho), 1.0, 60.0))
-
-
-def _reprojection(residuals: np.ndarray, rig: CameraRig, correlation: float) -> dict[str, CameraReprojection]:
-    """Return figures per camera from residuals [camera point 2]."""
-    out: dict[str, CameraReprojection] = {}
-    for c, name in enumerate(rig.names):
-        r = residuals[c][np.isfinite(residuals[c]).all(-1)]
-        if not len(r):
-            nan = float("nan")
-            out[name] = CameraReprojection(nan, nan, (nan, nan), nan, 0)
-            continue
-        length = np.linalg.norm(r, axis=-1)
-        bias = np.median(r, axis=0)
-        spread = 1.4826 * float(np.median(np.abs(r - bias)))
-        # 1.2533: the median is that much less certain than the mean.
-        sd = 1.2533 * spread / np.sqrt(max(1.0, len(r) / correlation))
-        out[name] = CameraReprojection(
-            float(np.median(length)),
-            float(np.percentile(length, 95)),
-            (float(bias[0]), float(bias[1])),
-            float(sd),
-            len(r),
-        )
-    return out
-
-
-def _overall(cameras: dict[str, CameraReprojection]) -> float:
-    """Return the mean of the cameras' medians, by their numbers of observations."""
-    n = np.array([c.n for c in cameras.values()], float)
-    median = np.array([c.median_px for c in cameras.values()])
-    return float(np.nansum(n * median) / n.sum()) if n.sum() else float("nan")
-
-
-def _held_out(obs: Observations, rig: CameraRig, before: Poses, after: Poses) -> dict[str, float | bool]:
-    """Return whether `after` explains observations better that it was not fitted to.
-
-    Each part of the take counts as one sample: a paired t statistic of the robust cost, one scale for both.
-    """
-    if obs.xy_px.shape[1] < MIN_POINTS // 4:
-        return {"before_px": float("nan"), "after_px": float("nan"), "t": 0.0, "is_significant": False}
-    r_before = residuals_px(triangulate_robust(obs, before, rig), obs, before, rig)
-    r_after = residuals_px(triangulate_robust(obs, after, rig), obs, after, rig)
-    median_before, median_after = (float(np.nanmedian(np.linalg.norm(r, axis=-1))) for r in (r_before, r_after))
+    r: list[np.ndarray] = []
+    rest: list[Observations] = []
+    for obs, poses in (before, after):
+        held = obs.select(~_is_fitted(obs))
+        if held.xy_px.shape[1] < MIN_POINTS // 4:
+            return {"before_px": float("nan"), "after_px": float("nan"), "t": 0.0, "is_significant": False}
+        r.append(residuals_px(triangulate_robust(held, poses, rig), held, poses, rig))
+        rest.append(held)
+    median_before, median_after = (float(np.nanmedian(np.linalg.norm(x, axis=-1))) for x in r)
     scale = max(median_before / 1.1774, 0.1)
-    drop = (cauchy_cost(r_before, obs.seen, scale) - cauchy_cost(r_after, obs.seen, scale)).sum(0)
-    part = obs.instant * 4 * N_BLOCKS // max(1, obs.n_instants)
-    means = np.array([drop[part == p].mean() for p in np.unique(part)])
-    t = float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-9)) if len(means) > 2 else 0.0
+    means = []
+    for residuals, held in zip(r, rest, strict=True):
+        cost = cauchy_cost(residuals, held.seen, scale).sum(0)
+        part = held.instant * 4 * N_BLOCKS // max(1, held.n_instants)
+        means.append(np.array([cost[part == p].mean() if (part == p).any() else np.nan for p in range(4 * N_BLOCKS)]))
+    drop = means[0] - means[1]
+    drop = drop[np.isfinite(drop)]
+    t = float(drop.mean() / (drop.std(ddof=1) / np.sqrt(len(drop)) + 1e-9)) if len(drop) > 2 else 0.0
     significant = t > 3.0 and median_after < (1.0 - MIN_GAIN) * median_before
     return {"before_px": median_before, "after_px": median_after, "t": t, "is_significant": bool(significant)}
 
 
-def _moves(poses: Poses, origin: Poses, points: np.ndarray, rig: CameraRig) -> dict[str, CameraMove]:
+def _moves(
+    poses: Poses, origin: Poses, points: np.ndarray, rig: CameraRig, clock_s: np.ndarray
+) -> dict[str, CameraMove]:
     """Return how far each camera moved, and the person in its picture."""
     turn = quat_log(matrix_to_quat(poses.R_cam_from_world @ origin.R_cam_from_world.transpose(0, 2, 1)))
     shift = np.linalg.norm(poses.center_world_m - origin.center_world_m, axis=-1)
@@ -300,7 +313,7 @@ def _moves(poses: Poses, origin: Poses, points: np.ndarray, rig: CameraRig) -> d
             float(np.rad2deg(np.linalg.norm(turn[c]))),
             1000.0 * float(shift[c]),
             float(np.median(step)) if len(step) else float("nan"),
-            -float(poses.offset_s[c]),
+            float(clock_s[c]),
         )
     return out
 

@@ -6,7 +6,7 @@ B. Triggs et al., "Bundle Adjustment - A Modern Synthesis", 1999: sections 6.1 (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -79,8 +79,8 @@ class Fit:
     """[point 3]."""
     sigma_px: float
     """Robust scale of the residuals, 1 sd per axis."""
-    pose_sd: np.ndarray
-    """[camera 7] 1 sd of (w rad, v m, offset s), the gauge held by the prior."""
+    covariance: np.ndarray
+    """[camera 7 camera 7] of (w rad, v m, offset s), the gauge held by the prior; 0 for what was not free."""
 
 
 def corrected_px(obs: Observations, poses: Poses) -> np.ndarray:
@@ -148,8 +148,13 @@ def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterat
     return points
 
 
-def _improve_points(points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig, sigma: float) -> np.ndarray:
-    """Return the points after one robust Gauss-Newton step each, taken only where it lowers the point's cost."""
+def point_normal(
+    points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the normal equations of each point alone, matrix [point 3 3] and gradient [point 3], Cauchy-weighted.
+
+    The inverse of the matrix is the point's covariance, the cameras taken as exact.
+    """
     V, g = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3))
     xy = corrected_px(obs, poses)
     for c, camera in enumerate(rig.cameras):
@@ -161,6 +166,12 @@ def _improve_points(points: np.ndarray, obs: Observations, poses: Poses, rig: Ca
         weighted = (jac / (sigma**2 + (r**2).sum(-1) / CAUCHY**2)[:, None, None]).transpose(0, 2, 1)
         V += weighted @ jac
         g += (weighted @ r[..., None])[..., 0]
+    return V, g
+
+
+def _improve_points(points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig, sigma: float) -> np.ndarray:
+    """Return the points after one robust Gauss-Newton step each, taken only where it lowers the point's cost."""
+    V, g = point_normal(points, obs, poses, rig, sigma)
     damped = V + (1e-6 * np.trace(V, axis1=1, axis2=2)[:, None, None] + 1e-12) * np.eye(3)
     trial = points - np.linalg.solve(damped, g[..., None])[..., 0]
     before = cauchy_cost(residuals_px(points, obs, poses, rig), obs.seen, sigma).sum(0)
@@ -212,21 +223,23 @@ def adjust(
     start: Poses,
     *,
     free: np.ndarray,
-    free_offsets: bool,
+    free_clocks: np.ndarray | None = None,
     correlation: float,
     on_iteration: Callable[[], None] = lambda: None,
     max_iterations: int = 25,
 ) -> Fit:
     """Return the poses and points of least robust cost from poses `start`, with a weak prior at the rig's own poses.
 
-    free [camera] bool: cameras that may move. correlation: number of successive observations that carry the information
-    of one independent one; weighs the data against the prior. Levenberg-Marquardt; raises nothing, stops after
-    `max_iterations` if it has not converged.
+    free [camera] bool: cameras that may move. free_clocks [camera] bool: cameras whose clocks may shift (None: none).
+    correlation: number of successive observations that carry the information of one independent one; weighs the data
+    against the prior. Levenberg-Marquardt; raises nothing, stops after `max_iterations` if it has not converged.
     """
-    solver = _Solver(obs, rig, Poses.of(rig), free, free_offsets, correlation)
+    clocks = np.zeros(len(rig), bool) if free_clocks is None else free_clocks
+    mask = np.concatenate([np.repeat(free[:, None], 6, 1), clocks[:, None]], 1).reshape(-1)
+    solver = _Solver(obs, rig, Poses.of(rig), mask, correlation)
     poses, points = start, triangulate_robust(obs, start, rig)
     damping = 1e-4
-    sd = np.full((len(rig), 7), np.nan)
+    covariance = np.zeros((len(rig), 7, len(rig), 7))
     sigma = robust_sigma_px(residuals_px(points, obs, poses, rig))
     for _ in range(max_iterations):
         on_iteration()
@@ -235,7 +248,7 @@ def adjust(
         before = solver.cost(points, poses, sigma)
         trial_poses, trial_points, drop = poses, points, 0.0
         for _ in range(6):
-            step, point_step, sd = solver.step(system, poses, damping)
+            step, point_step, covariance = solver.step(system, poses, damping)
             trial_poses, trial_points = poses.moved(step), points + point_step
             drop = before - solver.cost(trial_points, trial_poses, sigma)
             if drop >= 0:
@@ -247,7 +260,7 @@ def adjust(
         poses, points = trial_poses, trial_points
         if drop < CONVERGED:
             break
-    return Fit(poses, points, sigma, sd)
+    return Fit(poses, points, sigma, covariance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +271,7 @@ class _Solver:
     rig: CameraRig
     origin: Poses
     free: np.ndarray
-    free_offsets: bool
+    """[camera * 7] bool."""
     correlation: float
 
     def _prior(self, poses: Poses) -> tuple[np.ndarray, np.ndarray]:
@@ -275,7 +288,7 @@ class _Solver:
         return float(data / self.correlation + 0.5 * (self._prior(poses)[0] ** 2).sum())
 
     def step(self, system: _Normal, poses: Poses, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the pose step [camera 7], the point step [point 3] and the poses' 1 sd [camera 7]."""
+        """Return the pose step [camera 7], the point step [point 3] and the covariance [camera 7 camera 7]."""
         n = len(self.rig)
         trace = np.trace(system.V, axis1=1, axis2=2)[:, None, None]
         inverse_v = np.linalg.inv(system.V * (1 + damping * np.eye(3)) + (1e-9 * trace + 1e-12) * np.eye(3))
@@ -289,50 +302,10 @@ class _Solver:
         residual, inverse = self._prior(poses)
         S = S / self.correlation + np.diag(np.tile(inverse**2, n))
         g = g / self.correlation + (residual * inverse).reshape(-1)
-        free = np.repeat(self.free, 7)
-        if not self.free_offsets:
-            free = free & (np.arange(n * 7) % 7 != 6)
-        step, variance = np.zeros(n * 7), np.zeros(n * 7)
-        covariance = np.linalg.inv(S[np.ix_(free, free)])
-        step[free], variance[free] = -covariance @ g[free], np.diag(covariance)
+        at = np.ix_(self.free, self.free)
+        step, covariance = np.zeros(n * 7), np.zeros((n * 7, n * 7))
+        covariance[at] = np.linalg.inv(S[at])
+        step[self.free] = -covariance[at] @ g[self.free]
         back = system.g_point + np.einsum("apk,a->pk", W, step)
         points = -(inverse_v @ back[..., None])[..., 0]
-        return step.reshape(n, 7), points, np.sqrt(variance).reshape(n, 7)
-
-
-def aligned(poses: Poses, origin: Poses, viewing_distance_m: float) -> tuple[Poses, np.ndarray, float]:
-    """Return the poses in the world of `origin`, with camera weights [camera] and the scale that was applied.
-
-    One similarity brings all cameras as near as possible to where they were: rotation and translation by least squares
-    over centres and orientations (each orientation as three points at the viewing distance from the centre), scale by
-    the mean distance between cameras. Cameras that moved far more than the others weigh less, so that one knocked
-    camera does not tilt the world (Cauchy weights on each camera's movement).
-    """
-    weight = np.ones(len(origin.offset_s))
-    out, scale = poses, 1.0
-    for _ in range(8):
-        out, scale = _similarity(poses, origin, viewing_distance_m, weight)
-        turn = np.linalg.norm(
-            quat_log(matrix_to_quat(out.R_cam_from_world @ origin.R_cam_from_world.transpose(0, 2, 1))), axis=-1
-        )
-        moved = np.hypot(np.linalg.norm(out.center_world_m - origin.center_world_m, axis=-1), turn * viewing_distance_m)
-        weight = 1.0 / (1.0 + (moved / (2.0 * np.median(moved) + 1e-3)) ** 2)
-    return out, weight, scale
-
-
-def _similarity(poses: Poses, origin: Poses, arm_m: float, weight: np.ndarray) -> tuple[Poses, float]:
-    """Return the poses after the best weighted similarity (Umeyama 1991 for the rotation) and its scale."""
-    c_from, c_to = poses.center_world_m, origin.center_world_m
-    w = weight / weight.sum()
-    pair = w[:, None] * w[None, :]
-    gap_to = (pair * np.linalg.norm(c_to[:, None] - c_to[None], axis=-1)).sum()
-    gap_from = (pair * np.linalg.norm(c_from[:, None] - c_from[None], axis=-1)).sum()
-    scale = float(gap_to / gap_from) if gap_from > 0 else 1.0
-    mean_from, mean_to = w @ c_from, w @ c_to
-    H = np.einsum("c,ci,cj->ij", w, scale * (c_from - mean_from), c_to - mean_to)
-    H += arm_m**2 * np.einsum("c,cki,ckj->ij", w, poses.R_cam_from_world, origin.R_cam_from_world)
-    u, _, vt = np.linalg.svd(H)
-    Q = vt.T @ np.diag([1.0, 1.0, np.linalg.det(vt.T @ u.T)]) @ u.T
-    R = poses.R_cam_from_world @ Q.T
-    center = scale * (c_from - mean_from) @ Q.T + mean_to
-    return replace(poses, R_cam_from_world=R, t_cam_from_world_m=-np.einsum("cij,cj->ci", R, center)), scale
+        return step.reshape(n, 7), points, covariance.reshape(n, 7, n, 7)

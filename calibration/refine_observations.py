@@ -24,7 +24,13 @@ class Observations:
     """[point] index of the instant."""
     keypoint: np.ndarray
     """[point] index of the keypoint."""
-    n_instants: int
+    time_s: np.ndarray
+    """[instant] master time."""
+
+    @property
+    def n_instants(self) -> int:
+        """Instants, with those that no point was seen at."""
+        return len(self.time_s)
 
     @property
     def seen(self) -> np.ndarray:
@@ -38,7 +44,7 @@ class Observations:
             self.velocity_px_s[:, points],
             self.instant[points],
             self.keypoint[points],
-            self.n_instants,
+            self.time_s,
         )
 
 
@@ -59,9 +65,7 @@ def gather(detections: Keypoints2D, min_score: float, max_points: int, *, with_v
     at = np.stack(sampled)
     n_views = np.isfinite(at).all(-1).sum(0)
     instant, keypoint = np.nonzero(n_views >= 2)
-    return Observations(
-        at[:, instant, keypoint], np.stack(velocity)[:, instant, keypoint], instant, keypoint, len(instants)
-    )
+    return Observations(at[:, instant, keypoint], np.stack(velocity)[:, instant, keypoint], instant, keypoint, instants)
 
 
 def _at_instants(

@@ -54,7 +54,7 @@ def test_up_is_where_the_heads_are(solved: tuple[CameraRig, PeopleResult]):
 
 def test_the_result_says_how_well_it_fits(solved: tuple[CameraRig, PeopleResult]):
     _, result = solved
-    assert max(result.reprojection_px.values()) < 4.0
+    assert max(c.median_px for c in result.reprojection.values()) < 4.0
     assert [d.code for d in result.diagnostics] == ["rig-from-people"]
     assert 0 < result.scale_sd_share < 0.05
 

@@ -1,0 +1,178 @@
+"""Letting single cameras go: what that explains of parts of a take that were held out of the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, residuals_px, triangulate_robust
+from calibration.refine_observations import Observations, gather
+from mocap.core.camera import CameraRig
+from mocap.core.keypoints import Keypoints2D
+from mocap.kernels.rotations import matrix_to_quat, quat_log
+
+N_BLOCKS = 10
+CORRELATION = 10.0
+"""Successive detections that carry the information of one."""
+MIN_T = 3.5
+"""Paired t over held-out parts of the take above which something counts as real."""
+MIN_GAIN = 0.004
+"""Least relative drop of the held-out cost."""
+MIN_SHIFT_PX = 2.0
+MIN_TURN_DEG = 0.12
+MIN_MOVE_MM = 12.0
+"""Movements below all three are within what detectors do to an untouched camera."""
+MIN_CLOCK_S = 0.006
+SURE_CHANGE = 20.0
+"""Drop of the robust cost, of correlated errors, by which the pose before a change must be the better one."""
+N_ITERATIONS = 10
+MIN_SEEN = 30
+"""Keypoints of one camera that tell when it moved."""
+
+
+@dataclass(frozen=True, eq=False)
+class Freedom:
+    """Which cameras may move and whose clocks may shift, each [camera] bool."""
+
+    pose: np.ndarray
+    clock: np.ndarray
+
+    @classmethod
+    def none(cls, n_cameras: int) -> Freedom:
+        """Return all cameras held."""
+        return cls(np.zeros(n_cameras, bool), np.zeros(n_cameras, bool))
+
+    def also(self, camera: int, *, pose: bool = False, clock: bool = False) -> Freedom:
+        """Return the same with one more camera let go."""
+        at = np.arange(len(self.pose)) == camera
+        return Freedom(self.pose | (at & pose), self.clock | (at & clock))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What some freedom explains of the parts of the take that were held out."""
+
+    camera: int
+    free: Freedom
+    poses: Poses
+    t: float
+    gain: float
+    """Relative drop of the cost."""
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the gain is no chance."""
+        return self.t >= MIN_T and self.gain >= MIN_GAIN
+
+    @property
+    def confidence(self) -> float:
+        """0..1: the normal distribution's for the paired t, one-sided (Abramowitz and Stegun 7.1.26)."""
+        x = max(self.t, 0.0) / np.sqrt(2.0)
+        k = 1.0 / (1.0 + 0.3275911 * x)
+        series = k * (0.254829592 + k * (-0.284496736 + k * (1.421413741 + k * (-1.453152027 + k * 1.061405429))))
+        return float(1.0 - series * np.exp(-x * x))
+
+
+class Judge:
+    """Tries freedoms on alternate parts of a take and scores them on the others, all from the same poses."""
+
+    def __init__(self, obs: Observations, rig: CameraRig, poses: Poses) -> None:
+        first = int(obs.instant.min())
+        part = (obs.instant - first) * 2 * N_BLOCKS // max(1, int(obs.instant.max()) + 1 - first)
+        self._fitted = obs.select(part % 2 == 0)
+        self._rest = obs.select(part % 2 == 1)
+        self._part = part[part % 2 == 1]
+        self._rig, self._poses = rig, poses
+        self._before = residuals_px(triangulate_robust(self._rest, poses, rig), self._rest, poses, rig)
+
+    def trial(self, camera: int, free: Freedom) -> Trial:
+        """Return what a freedom, which a camera was given last, explains."""
+        rest, rig = self._rest, self._rig
+        poses = fitted(self._fitted, rig, self._poses, free).poses
+        after = residuals_px(triangulate_robust(rest, poses, rig), rest, poses, rig)
+        scale = max(float(np.nanmedian(np.linalg.norm(after, axis=-1))) / 1.1774, 0.3)
+        cost = cauchy_cost(self._before, rest.seen, scale).sum(0)
+        drop = cost - cauchy_cost(after, rest.seen, scale).sum(0)
+        means = np.array([drop[self._part == p].mean() for p in np.unique(self._part)])
+        t = float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-9)) if len(means) > 2 else 0.0
+        return Trial(camera, free, poses, t, float(drop.sum() / max(cost.sum(), 1e-9)))
+
+
+def fitted(obs: Observations, rig: CameraRig, start: Poses, free: Freedom) -> Fit:
+    """Return the fit of what is free."""
+    return adjust(
+        obs,
+        rig,
+        start,
+        free=free.pose,
+        free_clocks=free.clock,
+        correlation=CORRELATION,
+        max_iterations=N_ITERATIONS,
+    )
+
+
+def movement(
+    camera: int, points: np.ndarray, origin: Poses, poses: Poses, rig: CameraRig
+) -> tuple[float, float, float]:
+    """Return by how much a camera turned (deg) and moved (mm), and displaced points in its picture (px)."""
+    turn = poses.R_cam_from_world[camera] @ origin.R_cam_from_world[camera].T
+    deg = float(np.rad2deg(np.linalg.norm(quat_log(matrix_to_quat(turn)))))
+    mm = 1000.0 * float(np.linalg.norm(poses.center_world_m[camera] - origin.center_world_m[camera]))
+    a = points @ origin.R_cam_from_world[camera].T + origin.t_cam_from_world_m[camera]
+    b = points @ poses.R_cam_from_world[camera].T + poses.t_cam_from_world_m[camera]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = np.linalg.norm(b[:, :2] / b[:, 2:] - a[:, :2] / a[:, 2:], axis=-1)
+    gap = gap[np.isfinite(gap) & (a[:, 2] > 0)] * float(rig.cameras[camera].intrinsics.focal_px.mean())
+    return deg, mm, float(np.median(gap)) if len(gap) else 0.0
+
+
+def is_large(camera: int, points: np.ndarray, origin: Poses, poses: Poses, rig: CameraRig) -> bool:
+    """Return whether a movement is more than what detectors do to an untouched camera."""
+    deg, mm, px = movement(camera, points, origin, poses, rig)
+    return px > MIN_SHIFT_PX and (deg > MIN_TURN_DEG or mm > MIN_MOVE_MM)
+
+
+def change_time_s(
+    camera: int,
+    detections: Keypoints2D,
+    min_score: float,
+    obs: Observations,
+    rig: CameraRig,
+    origin: Poses,
+    poses: Poses,
+) -> float | None:
+    """Return the time from which the new pose fits a camera better than the calibrated one; None: from the start.
+
+    The likeliest single change: the sum of cost differences from it to the end is greatest (E. Page, "Continuous
+    inspection schemes", 1954). It is found among the thinned instants, then among all frames around that.
+    """
+    tail = _tail(camera, obs, rig, origin, poses)
+    if tail is None:
+        return None
+    best = int(np.argmax(tail))
+    # A take that favours the old pose at first by chance is no change: it must do so clearly.
+    if best == 0 or tail[best] - tail[0] <= SURE_CHANGE:
+        return None
+    step_s = float(np.median(np.diff(obs.time_s)))
+    near = np.abs(detections.time_s - obs.time_s[best]) <= 2.0 * step_s
+    around = gather(replace(detections, time_s=np.where(near, detections.time_s, np.nan)), min_score, 10**9)
+    fine = _tail(camera, around, rig, origin, poses)
+    return float(obs.time_s[best] if fine is None else around.time_s[int(np.argmax(fine))])
+
+
+def _tail(camera: int, obs: Observations, rig: CameraRig, origin: Poses, poses: Poses) -> np.ndarray | None:
+    """Return [instant] how much better the new pose explains one camera from there to the end; None: too little."""
+    others = obs.xy_px.copy()
+    others[camera] = np.nan
+    alone = replace(obs, xy_px=others)
+    keep = obs.seen[camera] & (alone.seen.sum(0) >= 2)
+    if keep.sum() < MIN_SEEN:
+        return None
+    some = obs.select(keep)
+    points = triangulate_robust(alone.select(keep), poses, rig)
+    at_origin, at_poses = (residuals_px(points, some, at, rig)[camera] for at in (origin, poses))
+    scale = max(float(np.nanmedian(np.linalg.norm(at_origin, axis=-1))) / 1.1774, 1.0)
+    seen = np.ones(len(points), bool)
+    gain = cauchy_cost(at_origin, seen, scale) - cauchy_cost(at_poses, seen, scale)
+    return np.cumsum(np.bincount(some.instant, gain, minlength=obs.n_instants)[::-1])[::-1]
