@@ -3,7 +3,7 @@
 World axes of the bind pose: x forward, y left, z up; all bind rotations are identity. Proportions: segment lengths as
 fractions of body height from R. Drillis and R. Contini, "Body segment parameters", 1966 (as tabulated in D. Winter,
 Biomechanics and Motor Control of Human Movement, figure 4.1); head and foot landmarks from the same figure.
-Ranges of motion: American Academy of Orthopaedic Surgeons, Joint Motion: Method of Measuring and Recording, 1965.
+Ranges of motion are in `joint_limits.toml`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Joint:
     """Standard deviation of the pull towards the bind pose, for what nothing measures."""
     length_name: str = ""
     """Segment whose estimated length scales `offset_m`; left and right are held alike. Empty: scales with the body."""
-    limits_deg: tuple[float, float] | None = None
-    """Range of a hinge."""
 
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 BALL = (X, Y, Z)
+ROLL = "Roll"
+"""Ends the name of a joint that turns its parent's bone about itself (radius about ulna); the exported rig has the two
+as one joint."""
 
 
 def _side(left: bool) -> list[Joint]:
@@ -42,20 +43,19 @@ def _side(left: bool) -> list[Joint]:
     return [
         Joint(f"{name}Shoulder", "Spine2", (0.0, 0.03 * s, 0.13), (X, Z), 12.0),
         Joint(f"{name}Arm", f"{name}Shoulder", (0.0, 0.15 * s, 0.0), BALL, 90.0, "clavicle"),
-        Joint(
-            f"{name}ForeArm", f"{name}Arm", (0.0, 0.29 * s, 0.0), ((0.0, 0.0, -s),), 90.0, "upper_arm", (-5.0, 155.0)
-        ),
-        Joint(f"{name}Hand", f"{name}ForeArm", (0.0, 0.255 * s, 0.0), (), 25.0, "forearm"),
+        Joint(f"{name}ForeArm", f"{name}Arm", (0.0, 0.29 * s, 0.0), ((0.0, 0.0, -s),), 90.0, "upper_arm"),
+        Joint(f"{name}ForeArm{ROLL}", f"{name}ForeArm", (0.0, 0.0, 0.0), (Y,), 90.0),
+        Joint(f"{name}Hand", f"{name}ForeArm{ROLL}", (0.0, 0.255 * s, 0.0), (X, Z), 25.0, "forearm"),
         Joint(f"{name}UpLeg", "Hips", (0.0, 0.09 * s, 0.0), BALL, 90.0, "pelvis"),
-        Joint(f"{name}Leg", f"{name}UpLeg", (0.0, 0.0, -0.43), (Y,), 90.0, "thigh", (-8.0, 160.0)),
+        Joint(f"{name}Leg", f"{name}UpLeg", (0.0, 0.0, -0.43), (Y,), 90.0, "thigh"),
         Joint(f"{name}Foot", f"{name}Leg", (0.0, 0.0, -0.43), BALL, 20.0, "shank"),
-        Joint(f"{name}ToeBase", f"{name}Foot", (0.13, 0.0, -0.065), (Y,), 15.0, "", (-60.0, 40.0)),
+        Joint(f"{name}ToeBase", f"{name}Foot", (0.13, 0.0, -0.065), (Y,), 15.0),
     ]
 
 
 def _arm_and_leg(left: bool) -> tuple[list[Joint], list[Joint]]:
     joints = _side(left)
-    return joints[:4], joints[4:]
+    return joints[:5], joints[5:]
 
 
 def _joints() -> tuple[Joint, ...]:
@@ -129,6 +129,12 @@ LANDMARK_SD_M = 0.03
 """Prior standard deviation of a free landmark offset."""
 JOINT_NAMES = tuple(j.name for j in JOINTS)
 PARENTS = tuple(JOINT_NAMES.index(j.parent) if j.parent else -1 for j in JOINTS)
+RIG_JOINTS = tuple(i for i, name in enumerate(JOINT_NAMES) if not name.endswith(ROLL))
+"""Joints of the exported rig."""
+RIG_NAMES = tuple(JOINT_NAMES[i] for i in RIG_JOINTS)
+RIG_PARENTS = tuple(
+    RIG_NAMES.index(j.parent.removesuffix(ROLL)) if j.parent else -1 for j in JOINTS if not j.name.endswith(ROLL)
+)
 OFFSETS_M = np.array([j.offset_m for j in JOINTS])
 
 

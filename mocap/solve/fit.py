@@ -11,7 +11,8 @@ from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION, banded_step, gauss_newton_terms, point_jacobian
 from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
-from mocap.solve.body import JOINT_NAMES, JOINTS, LANDMARKS, PARENTS
+from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
+from mocap.solve.limits import add_limits
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape, ShapeModel, landmark_arrays
 
@@ -24,7 +25,6 @@ TAKE_ITERATIONS = 2
 MODEL_SIGMA_M = 0.01
 """Points leave the rigid body by about this much (soft tissue, detector bias): added to their own uncertainty."""
 ROBUST_SCALE_SQUARED = 12.0
-LIMIT_SIGMA_RAD = np.radians(3.0)
 DAMPING = 1e-3
 MAX_STEP_RAD = 0.5
 """Angles move at most this far per iteration: beyond, the linearisation is worth nothing."""
@@ -107,19 +107,12 @@ def pose_terms(
 
 
 def _add_priors(hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> None:
-    """Add, in place, the pull towards the bind pose and the soft limits of hinges."""
+    """Add, in place, the pull towards the bind pose and the limits of joints."""
     angle = pose.angles(dof)
     diagonal = np.einsum("fii->fi", hessian)
     diagonal[:, N_TRANSLATION:] += dof.prior_rad**-2.0
     slope[:, N_TRANSLATION:] += angle * dof.prior_rad**-2.0
-    for d in np.flatnonzero(dof.is_hinge):
-        limits = JOINTS[dof.joint[d]].limits_deg
-        if limits is None:
-            continue
-        low, high = np.radians(limits)
-        beyond = np.minimum(angle[:, d] - low, 0.0) + np.maximum(angle[:, d] - high, 0.0)
-        diagonal[:, N_TRANSLATION + d] += np.where(beyond != 0, LIMIT_SIGMA_RAD**-2.0, 0.0)
-        slope[:, N_TRANSLATION + d] += beyond * LIMIT_SIGMA_RAD**-2.0
+    add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
 
 
 def fit_pose(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms) -> Pose:

@@ -17,7 +17,7 @@ from mocap.kernels.rotations import (
     quat_to_matrix,
     rotation_between,
 )
-from mocap.solve.body import BALL, HAND_LANDMARKS, JOINT_NAMES, JOINTS, PARENTS
+from mocap.solve.body import HAND_LANDMARKS, JOINT_NAMES, JOINTS, PARENTS, RIG_JOINTS, ROLL
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +31,14 @@ class Freedom:
     prior_rad: np.ndarray
     """[dof] standard deviation of the pull towards the bind pose."""
 
-    @property
-    def is_hinge(self) -> np.ndarray:
-        """[dof] whether the joint has this one axis only."""
-        return np.bincount(self.joint, minlength=len(JOINTS))[self.joint] == 1
-
 
 def freedom(landmark_names: tuple[str, ...]) -> Freedom:
-    """Return the degrees that the landmarks can drive: hands turn only where hand points are detected."""
+    """Return the degrees that the landmarks can drive: hands and forearms roll only where hand points are detected."""
     rows: list[tuple[int, tuple[float, float, float], float]] = []
     for j, joint in enumerate(JOINTS):
-        has_hand = any(joint.name[0] + h in landmark_names for h in HAND_LANDMARKS)
-        axes = BALL if joint.name.endswith("Hand") and has_hand else joint.axes
-        rows += [(j, axis, np.radians(joint.prior_deg)) for axis in axes]
+        if joint.name.endswith(("Hand", ROLL)) and not any(joint.name[0] + h in landmark_names for h in HAND_LANDMARKS):
+            continue
+        rows += [(j, axis, np.radians(joint.prior_deg)) for axis in joint.axes]
     return Freedom(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
 
 
@@ -77,6 +72,14 @@ class Pose:
         relative = quat_multiply(quat_conjugate(self.local_wxyz[:-1]), self.local_wxyz[1:])
         turn = (quat_log(relative)[:, dof.joint] * dof.axis).sum(-1)
         return np.concatenate([np.diff(self.root_m, 2, axis=0), np.diff(turn, axis=0)], axis=1)
+
+    def rig_local_wxyz(self) -> np.ndarray:
+        """[frame joint 4] local rotations of the exported rig: a forearm's bend and its roll are one joint there."""
+        local = self.local_wxyz.copy()
+        for j in range(len(JOINTS)):
+            if j not in RIG_JOINTS:
+                local[:, PARENTS[j]] = quat_multiply(local[:, PARENTS[j]], local[:, j])
+        return local[:, RIG_JOINTS]
 
     def frames(self, index: np.ndarray | slice) -> Pose:
         """Return some frames."""
@@ -184,14 +187,20 @@ def _arm(landmarks: dict[str, np.ndarray], side: str, chest: np.ndarray) -> dict
     s = 1.0 if side == "Left" else -1.0
     names = [side[0] + n for n in ("Shoulder", "Elbow", "Wrist")]
     if any(n not in landmarks for n in names):
-        return {f"{side}{j}": chest for j in ("Arm", "ForeArm", "Hand")}
+        return {f"{side}{j}": chest for j in ("Arm", "ForeArm", f"ForeArm{ROLL}", "Hand")}
     shoulder, elbow, wrist = (landmarks[n] for n in names)
     # flexion turns about -z on the left, +z on the right (body.JOINTS); a straight arm keeps the roll of the T-pose
     swing = rotation_between(s * chest[..., 1], elbow - shoulder)
     z = -s * _bend_axis(elbow - shoulder, wrist - elbow, quat_rotate(swing, -s * chest[..., 2]))
     upper = frame_from_axes(s * (elbow - shoulder), 1, z, 2)
     lower = frame_from_axes(s * (wrist - elbow), 1, z, 2)
-    return {f"{side}Arm": upper, f"{side}ForeArm": lower, f"{side}Hand": lower}
+    rolled = lower
+    index, thumb, pinky = (landmarks.get(side[0] + n) for n in ("Index", "Thumb", "Pinky"))
+    towards = thumb if index is None else index
+    if towards is not None:
+        across = towards - (wrist if pinky is None else pinky)
+        rolled = frame_from_axes(s * (wrist - elbow), 1, across, 0)
+    return {f"{side}Arm": upper, f"{side}ForeArm": lower, f"{side}ForeArm{ROLL}": rolled, f"{side}Hand": rolled}
 
 
 def _leg(landmarks: dict[str, np.ndarray], side: str, pelvis: np.ndarray) -> dict[str, np.ndarray]:

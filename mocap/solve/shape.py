@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mocap.kernels.rotations import quat_exp, quat_rotate
 from mocap.solve.body import (
     ASYMMETRY_SD,
+    HAND_LANDMARKS,
     JOINT_NAMES,
     LANDMARK_SD_M,
     LANDMARKS,
@@ -62,6 +64,16 @@ class Shape:
             for name in ("BigToe", "SmallToe"):
                 moved[side + name] = moved[side + name] + (self.toe_m - toe) * [1.0, flip, 1.0]
         return Shape(self.scale, self.segment, moved, toe)
+
+    def with_knuckles_across(self) -> Shape:
+        """Return the same hands with their frames turned about the forearm until the knuckles lie along x.
+
+        Nothing else says where a forearm's roll is zero: a turned frame with turned offsets gives the same points.
+        """
+        along = self.landmark_m["LIndex"] - self.landmark_m["LPinky"]
+        turn = quat_exp(np.array([0.0, np.arctan2(along[2], along[0]), 0.0]))
+        turned = {side + n: quat_rotate(turn, self.landmark_m[side + n]) for side in ("L", "R") for n in HAND_LANDMARKS}
+        return Shape(self.scale, self.segment, self.landmark_m | turned, self.toe_m)
 
 
 def reference_shape(scale: float) -> Shape:

@@ -23,7 +23,7 @@ from mocap.kernels.robust import MAX_LAG_S
 from mocap.kernels.rotations import quat_continuous
 from mocap.kernels.trajectories import fill_gaps_linearly
 from mocap.solve.attach import attach_points
-from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, PARENTS
+from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, RIG_JOINTS, RIG_NAMES, RIG_PARENTS
 from mocap.solve.contacts import CONTACT_JOINTS, detect_contacts
 from mocap.solve.fit import (
     FOOT_LANDMARKS,
@@ -87,7 +87,7 @@ def solve_take(
     of = tuple(points.keypoint_set.landmarks[k] for k in on_body)
     pose, spread_m = _fit_windows(pose, shape, names, dof, observations, sigma_px, of, timeline, progress)
     progress.finish()
-    motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.local_wxyz))
+    motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
     keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
     contact = _contacts(pose, shape, float(timeline.fps))
     return SolvedTake(
@@ -113,8 +113,9 @@ def skeleton_of(shape: Shape) -> Skeleton:
     tips = np.full(offsets.shape, np.nan)
     for name, tip in LEAF_TIPS_M.items():
         tips[JOINT_NAMES.index(name)] = np.array(tip) * shape.scale
-    identity = np.tile([1.0, 0.0, 0.0, 0.0], (len(JOINT_NAMES), 1))
-    return Skeleton("studio", JOINT_NAMES, PARENTS, offsets, identity, tips)
+    rig = list(RIG_JOINTS)
+    identity = np.tile([1.0, 0.0, 0.0, 0.0], (len(rig), 1))
+    return Skeleton("studio", RIG_NAMES, RIG_PARENTS, offsets[rig], identity, tips[rig])
 
 
 def _landmarks_in(points: Points3D) -> tuple[tuple[str, ...], list[int]]:
@@ -151,7 +152,8 @@ def _fit_performer(pose: Pose, known_m: np.ndarray, sigma_m: np.ndarray, names: 
     start = reference_shape(_body_scale(known_m[frames], names))
     data = to_points(known_m[frames], sigma_m[frames])
     pose, shape = fit_shape(pose.frames(frames), start, names, dof, data)
-    return fit_shape(pose, shape.with_toe_joints(), names, dof, data)[1]
+    shape = fit_shape(pose, shape.with_toe_joints().with_knuckles_across(), names, dof, data)[1]
+    return shape.with_knuckles_across()
 
 
 def _body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:

@@ -13,11 +13,12 @@ from mocap.core.keypoints import Keypoints2D, Source, load_keypoint_set
 from mocap.core.observations import common_timeline
 from mocap.core.take import SolvedTake
 from mocap.kernels.kinematics import forward_kinematics
+from mocap.kernels.rotations import quat_exp
 from mocap.reconstruct.points import reconstruct_points
-from mocap.solve.body import JOINT_NAMES
+from mocap.solve.body import RIG_NAMES
 from mocap.solve.take import solve_take
-from mocap.synth.detections import Faults, detect
-from mocap.synth.performer import Performer
+from mocap.synth.detections import Faults, detect, project_points
+from mocap.synth.performer import HALPE26, Performer
 from mocap.synth.rig import ring_rig
 
 FPS = Fraction(60)
@@ -86,7 +87,7 @@ def test_the_motion_moves_the_joints_where_the_keypoints_are(take: SolvedTake) -
     )
     for landmark, joint in (("LElbow", "LeftForeArm"), ("RKnee", "RightLeg"), ("LAnkle", "LeftFoot")):
         keypoint = take.keypoints.keypoint_set.names.index(landmark)
-        assert joints[:, JOINT_NAMES.index(joint)] == pytest.approx(take.keypoints.xyz_m[:, keypoint], abs=1e-9)
+        assert joints[:, RIG_NAMES.index(joint)] == pytest.approx(take.keypoints.xyz_m[:, keypoint], abs=1e-9)
 
 
 def test_rotations_never_jump(take: SolvedTake) -> None:
@@ -146,5 +147,34 @@ def test_a_set_without_feet_and_neck_drives_the_same_skeleton(seen: Keypoints2D,
     index = [seen.keypoint_set.landmarks.index(n) for n in coco.landmarks]
     fewer = Keypoints2D(coco, seen.camera_names, seen.xy_px[..., index, :], seen.score[..., index], seen.time_s)
     take = _solve(fewer, rig)
-    assert take.motion.skeleton.joint_names == JOINT_NAMES
+    assert take.motion.skeleton.joint_names == RIG_NAMES
     assert np.isfinite(take.keypoints.xyz_m).all()
+
+
+def test_forearms_roll_with_the_knuckles(rig: CameraRig, performer: Performer) -> None:
+    """Hand points on a body whose forearms turn: the roll is measured, and zero where the knuckles lie across."""
+    names = load_keypoint_set("blazepose33")
+    timeline = common_timeline(np.tile(np.arange(N_FRAMES) / 60.0, (5, 1)), FPS)
+    skeleton = performer.skeleton
+    root, local = performer.pose(timeline.time_s)
+    local = local.copy()
+    roll = np.radians(40.0) * np.sin(2 * np.pi * timeline.time_s)
+    for side in ("Left", "Right"):
+        local[:, skeleton.index(f"{side}Hand")] = quat_exp(roll[:, None] * [0.0, 1.0, 0.0])
+    R_world, joints = forward_kinematics(skeleton.parents, skeleton.offset_m, root, local)
+    halpe = dict(zip(HALPE26.landmarks, performer.points(timeline.time_s).swapaxes(0, 1), strict=True))
+    places = {"Thumb": (0.03, 0.05, 0.0), "Index": (0.03, 0.09, 0.0), "Pinky": (-0.03, 0.08, 0.0)}
+    for side, s in (("Left", 1.0), ("Right", -1.0)):
+        hand = skeleton.index(f"{side}Hand")
+        for name, (x, y, z) in places.items():
+            halpe[side[0] + name] = joints[:, hand] + R_world[:, hand] @ [x, s * y, z]
+    points = np.stack([halpe.get(n, np.full((N_FRAMES, 3), np.nan)) for n in names.landmarks], axis=1)
+    xy = np.stack([project_points(camera, points) for camera in rig.cameras])[:, :, None].astype(np.float32)
+    score = np.isfinite(xy).all(-1).astype(np.float32)
+    take = _solve(Keypoints2D(names, rig.names, xy, score, np.tile(timeline.time_s, (5, 1))), rig)
+    motion = take.motion
+    R, _ = forward_kinematics(motion.skeleton.parents, motion.skeleton.offset_m, root, motion.local_wxyz)
+    for side in ("Left", "Right"):
+        across = R[:, motion.skeleton.index(f"{side}ForeArm"), :, 0]
+        truth = R_world[:, skeleton.index(f"{side}Hand"), :, 0]
+        assert np.degrees(np.arccos(np.clip((across * truth).sum(-1), -1, 1))).max() < 6.0
