@@ -113,6 +113,7 @@ def _from_files(
         found += matched.diagnostics
         files = {camera: files[name] for camera, name in matched.found.items()}
     infos = {c: _probed(f) for c, f in track(files.items(), ui.progress, "Reading files", len(files))}
+    found += [d for i in infos.values() if i is not None for d in i.diagnostics]
     views = None
     if "motion" in methods:
         views = _detected(files, infos, rig, found, ui)

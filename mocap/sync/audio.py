@@ -39,7 +39,10 @@ LEAD_S = 0.02
 LONG_WINDOW_S = 2.0
 SEARCH_S = 0.06
 MIN_CLEAR = 7.0
-"""Peak of a window's correlation over its background, in standard deviations, from which it counts."""
+"""Peak of a window's correlation over its background, in standard deviations, from which it counts; over what is within
+NEAR_S too: two bursts of unrelated sound stand out together, but without one lag."""
+NEAR_S = 0.005
+PEAK_WIDTH_S = 0.0005
 MIN_OVERLAP_S = 1.0
 PEAK_S = 20e-6
 """Uncertainty of one window's lag, from echoes that differ between places."""
@@ -203,11 +206,18 @@ def _fine(a: np.ndarray, b: np.ndarray, start_s: float, length_s: float, lag_s: 
         return None
     rest = np.concatenate([correlation[: max(0, i - 30)], correlation[i + 31 :]])
     clear = float((correlation[i] - np.median(rest)) / max(1.4826 * float(np.median(np.abs(rest))), 1e-30))
-    if clear < MIN_CLEAR:
+    if min(clear, _sharpness(correlation, i)) < MIN_CLEAR:
         return None
     left, mid, right = correlation[i - 1 : i + 2]
     fraction = 0.5 * (left - right) / (left - 2 * mid + right)
     return (start_a + i + fraction - start_b) / RATE_HZ, clear
+
+
+def _sharpness(correlation: np.ndarray, i: int) -> float:
+    """Return how far a peak stands above what is near it, in root mean squares of that."""
+    near, width = round(NEAR_S * RATE_HZ), round(PEAK_WIDTH_S * RATE_HZ)
+    around = np.concatenate([correlation[max(0, i - near) : max(0, i - width)], correlation[i + width + 1 : i + near]])
+    return float(correlation[i] / max(np.sqrt(np.mean(around**2)), 1e-30))
 
 
 def _taper(n: int, is_clap: bool) -> np.ndarray:
