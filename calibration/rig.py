@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from calibration.board_turns import agreed_turns, require_unmirrored
 from calibration.board_views import BoardViews
 from calibration.lens import LensResult, flattened, lens_of_views
 from calibration.lens_prior import LensPrior, general_prior
@@ -54,6 +55,8 @@ class RigResult:
 
     rig: CameraRig
     """In metres, upright as far as the cameras tell: its floor and origin are not known yet."""
+    views: BoardViews
+    """The views as they were used: those of a symmetric board turned so that the cameras agree."""
     board_poses: BoardPoses
     certainty: Certainty
     residuals_px: np.ndarray
@@ -89,8 +92,8 @@ def calibrate_rig(
     """Return the rig that explains synchronous views of a board by two cameras or more.
 
     Lenses given as `Intrinsics` are held, as `LensPrior` refined; cameras without one are calibrated blind, by `model`.
-    Raises InputError `rig-one-camera`, `board-one-camera`, `rig-disconnected`, `clips-not-synchronous`,
-    `board-does-not-fit` and what `calibrate_lens` raises.
+    Raises InputError `rig-one-camera`, `board-one-camera`, `rig-disconnected`, `video-mirrored`,
+    `clips-not-synchronous`, `board-does-not-fit` and what `calibrate_lens` raises.
     """
     progress = progress or NoProgress()
     progress.start("calibrating the cameras", None)
@@ -134,7 +137,10 @@ def _calibrated(views: BoardViews, given: dict[str, LensPrior], model: str, prog
         progress.advance()
     models = tuple(p.intrinsics.model for p in priors)
     poses = view_poses(flat, lens, models)
+    if views.board.is_symmetric:
+        views, flat, poses = agreed_turns(views, flat, frames, poses)
     pairs = all_pairs(flat, poses)
+    require_unmirrored(views, flat, pairs, lens, models)
     require_synchronous(flat, poses, pairs, views)
     require_connected(views, pairs)
     solved = solve(flat, poses, pairs, lens, models, priors)
@@ -172,6 +178,7 @@ def _result(
     verdict, advice = verdict_of(views, solved, sure, rms, state)
     return RigResult(
         rig,
+        views,
         _boards(state, views, used, frames),
         sure,
         residuals,

@@ -94,15 +94,39 @@ def require_synchronous(flat: Views, poses: ViewPoses, pairs: list[Pair], views:
                 late.append((pair, lag, share))
     if not late:
         return
+    reference, behind = _behind([(p.first, p.second, lag) for p, lag, _ in late], len(views.camera_names))
+    period_s = _period_s(views)
     text = ", ".join(
-        f"{views.camera_names[p.second]} against {views.camera_names[p.first]} by about {lag:+d} frames"
-        for p, lag, _ in late
+        f"{views.camera_names[c]} is about {abs(n) * period_s:.2f} s {_side(n)}" for c, n in behind.items()
     )
     raise InputError(
         "clips-not-synchronous",
-        f"The board clips do not show the same instants in the same frames: {text}.",
-        "Synchronise the clips first and give their offsets, or film again with the cameras in step.",
+        f"The board clips do not show the same instants in the same frames: {text} {views.camera_names[reference]}.",
+        "Find the clocks with `mocap sync VIDEO... --out sync.json` and give --times sync.json, or cut the clips so "
+        "that they begin at one instant.",
     )
+
+
+def _side(n_frames: int) -> str:
+    return "behind" if n_frames > 0 else "ahead of"
+
+
+def _period_s(views: BoardViews) -> float:
+    """Return the time between the instants that were looked at."""
+    step = np.diff(views.time_s, axis=1)
+    return float(np.nanmedian(step)) if np.isfinite(step).any() else float("nan")
+
+
+def _behind(late: list[tuple[int, int, int]], n_cameras: int) -> tuple[int, dict[int, int]]:
+    """Return the camera in step with most others, and by how many instants which cameras lag it.
+
+    late: first and second camera and the instants by which the second lags.
+    """
+    lag = np.zeros((n_cameras, n_cameras), int)
+    for first, second, n in late:
+        lag[first, second], lag[second, first] = n, -n
+    reference = int(np.argmin((lag != 0).sum(1)))
+    return reference, {c: int(n) for c, n in enumerate(lag[reference]) if n}
 
 
 def lens_findings(solved: Solved, views: BoardViews, sure: Certainty) -> list[Diagnostic]:

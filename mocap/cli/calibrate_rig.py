@@ -75,6 +75,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("detect")
     lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)))
     result = calibrate_rig(views, lenses or None, progress=ui.progress)
+    views = result.views
     laps.lap("solve")
     world = _world(args, ui, result, views, floor)
     rig = world.rig if world is not None else result.rig
