@@ -38,6 +38,8 @@ MIN_SCORE = 0.3
 MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
+MIN_SD = 3.0
+"""A movement is named from so many of its standard deviations on, in turn or place."""
 WINDOWS = (1.0, 0.4)
 """Shares of the take, up to its end, in which movements are looked for."""
 
@@ -192,10 +194,22 @@ def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
         new = fitted(obs, rig, chosen.poses, chosen.free)
         if chosen is clock and abs(new.poses.offset_s[best.camera]) < MIN_CLOCK_S:
             break
-        if chosen is pose and not is_large(best.camera, new.points_world_m, origin, new.poses, rig):
+        if chosen is pose and not _is_believable(best.camera, new, take):
             break
         free, fit, trials[best.camera] = chosen.free, new, chosen
     return _Found(fit, free, trials, confidence)
+
+
+def _is_believable(camera: int, fit: Fit, take: _Take) -> bool:
+    """Return whether a movement is more than detectors do to an untouched camera, and than its own uncertainty.
+
+    A person who stands still shows turns and shifts alike, and what a detector errs by from one side as well.
+    """
+    if not is_large(camera, fit.points_world_m, take.origin, fit.poses, take.rig):
+        return False
+    deg, mm, _ = movement(camera, fit.points_world_m, take.origin, fit.poses, take.rig)
+    sure = certainty(fit.covariance, fit.poses, 1.0, is_gauge_free=False)[camera]
+    return deg > MIN_SD * sure.turn_sd_deg or mm > MIN_SD * sure.center_sd_mm
 
 
 def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:

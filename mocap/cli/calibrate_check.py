@@ -1,0 +1,85 @@
+"""`mocap calibrate check`: has a camera moved since the rig was calibrated, told from one person's keypoints."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mocap.cli.calibrate_keypoints import ASSUMED_FPS, add_keypoint_options, detect_performer, read_performer
+from mocap.cli.ui import Result, Ui, UsageError
+
+SUMMARY = "tell whether a camera has moved: which, by how much, how sure, since which frame"
+EXAMPLE = """mocap calibrate check rig.toml --keypoints pose/
+mocap calibrate check rig.toml cam1.mp4 cam2.mp4 cam3.mp4 --out check.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
+    parser.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="one video per camera, of a person")
+    add_keypoint_options(parser, is_required=False)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the findings there (JSON)")
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Read or detect, check, report; a camera that moved is a failed quality gate (exit status 3)."""
+    if (args.keypoints is None) == (not args.videos):
+        raise UsageError("usage", "expected either VIDEO files or --keypoints DIR", "Give one of them.")
+    if args.times is not None and args.keypoints is not None and args.fps is None:
+        raise UsageError("usage", "--times needs --fps where keypoints are given", "Give the frame rate: --fps 60.")
+    from calibration.check import check_rig
+    from calibration.files import read_rig_file
+    from mocap.core.jsontext import dumps, jsonable
+    from mocap.core.publish import publish_text
+    from sessions.outputs import is_good
+    from sessions.timing import Laps
+
+    laps = Laps()
+    file = read_rig_file(args.rig)
+    options = {"times": args.times, "subject_at": args.subject_at}
+    if args.keypoints is not None:
+        fps = args.fps or ASSUMED_FPS
+        options["keypoint_set"] = args.keypoint_set
+        performer = read_performer(file.rig, args.keypoints, fps, ui, **options)
+    else:
+        performer = detect_performer(file.rig, args.videos, ui, **options)
+    laps.lap("keypoints")
+    result = check_rig(file.rig, performer.detections, progress=ui.progress)
+    laps.lap("check")
+    found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
+    data = jsonable(
+        {
+            "rig": str(args.rig),
+            "verdict": "moved" if result.moved else "unmoved",
+            "moved": list(result.moved),
+            "cameras": {
+                n: {**vars(c), "before": vars(result.before[n]), "after": vars(result.after[n])}
+                for n, c in result.cameras.items()
+            },
+            "diagnostics": [d.to_json() for d in found],
+            "seconds": laps.seconds,
+        }
+    )
+    if args.out is not None:
+        publish_text(args.out, dumps(data) + "\n")
+    return Result(data, _text(data, args.out), quality_ok=is_good(list(result.diagnostics)))
+
+
+def _text(data: dict[str, Any], out: Path | None) -> str:
+    moved = data["moved"]
+    lines = [f"{data['rig']}: " + (f"stale, {', '.join(moved)} moved" if moved else "no camera has moved")]
+    for name, c in data["cameras"].items():
+        line = f"  {name}: reprojection {c['before']['median_px']:.1f} px"
+        if c["has_moved"]:
+            when = "before the take" if not c["since_frame"] else f"at frame {c['since_frame']}"
+            line += (
+                f", {c['after']['median_px']:.1f} px with moved cameras where they are now; turned by "
+                f"{c['turned_deg']:.2f} ± {c['turned_sd_deg']:.2f} degrees, moved by {c['moved_mm']:.0f} ± "
+                f"{c['moved_sd_mm']:.0f} mm {when} (confidence {c['confidence']:.3f})"
+            )
+        lines.append(line)
+    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    if out is not None:
+        lines.append(f"written: {out}")
+    return "\n".join(lines)

@@ -1,0 +1,185 @@
+"""`mocap calibrate people`: where cameras with known lenses stand, from the keypoints of one person alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures
+from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from calibration.people import PeopleResult
+    from calibration.world import WorldResult
+    from mocap.core.camera import CameraRig, Intrinsics
+    from mocap.core.diagnostics import Diagnostic
+    from mocap.core.keypoints import Keypoints2D
+    from mocap.core.timeline import TimeMap
+
+SUMMARY = "place cameras from the keypoints of a person alone, lenses known"
+EXAMPLE = """mocap calibrate people --lens cam1.toml cam2.toml --keypoints pose/ --fps 60 --height 1.78 --out rig.toml
+mocap calibrate people --lens lenses.toml --keypoints pose/ --fps 60 --bone LHip-LKnee=0.42 --out rig.toml"""
+GOOD_TURN_SD_DEG = 0.1
+GOOD_CENTER_SD_MM = 15.0
+GOOD_SCALE_SD = 0.01
+"""Of a person of 1.8 m this is 2 cm."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--lens",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="one file per camera, one that names all, or one that serves all (of a rig the lenses are taken)",
+    )
+    add_keypoint_options(parser, is_required=True, has_place=False)
+    size = parser.add_mutually_exclusive_group(required=True)
+    size.add_argument("--height", type=float, metavar="M", help="the person's height in metres, with shoes")
+    size.add_argument("--bone", type=_bone, metavar="NAME=M", help="a length on the person, e.g. LHip-LKnee=0.42")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="rig to write (TOML); report beside it")
+
+
+def _bone(text: str) -> tuple[str, str, float]:
+    name, _, length = text.rpartition("=")
+    ends = name.split("-")
+    try:
+        metres = float(length)
+    except ValueError:
+        metres = 0.0
+    if len(ends) != 2 or not all(ends) or not 0.0 < metres < 10.0:
+        raise argparse.ArgumentTypeError(f"expected two keypoints and metres, e.g. LHip-LKnee=0.42, got {text!r}")
+    return ends[0].strip(), ends[1].strip(), metres
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Read, place, find the floor, write rig and report."""
+    from calibration.files import write_rig
+    from calibration.people import calibrate_people
+    from mocap.core.jsontext import dumps, jsonable
+    from mocap.core.publish import publish_text
+    from mocap.pose2d.assemble import assemble
+    from mocap.pose2d.files import read_keypoints
+    from mocap.pose2d.times import read_times
+    from sessions.timing import Laps
+
+    laps = Laps()
+    lenses = _lenses(args.lens, args.keypoints)
+    files = read_keypoints(args.keypoints, tuple(lenses), args.fps, args.keypoint_set, ui.progress)
+    maps: dict[str, TimeMap] = read_times(args.times, tuple(lenses)) if args.times is not None else {}
+    views = assemble(files.detections, maps)
+    laps.lap("keypoints")
+
+    def placed(person: Keypoints2D) -> PeopleResult:
+        return calibrate_people(lenses, person, height_m=args.height, bone=args.bone, progress=ui.progress)
+
+    result, person, who = _placed(views, placed, ui)
+    laps.lap("solve")
+    world, missing = _world(result.rig, person, args.fps, ui)
+    laps.lap("world")
+    rig = world.rig if world is not None else result.rig
+    write_rig(args.out, rig)
+    report = args.out.with_suffix(".json")
+    found = [*files.diagnostics, *who, *result.diagnostics, *missing, *(world.diagnostics if world is not None else ())]
+    cameras = camera_figures(None, result.reprojection, result.certainty)
+    data = jsonable(
+        {
+            "file": str(args.out),
+            "verdict": _verdict(result),
+            "scale_sd_share": result.scale_sd_share,
+            "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in cameras.items()},
+            "world": world.data if world is not None else {"from": "people upright"},
+            "diagnostics": [d.to_json() for d in found],
+            "files": [str(args.out), str(report)],
+            "seconds": laps.seconds,
+        }
+    )
+    publish_text(report, dumps(data) + "\n")
+    return Result(data, _text(data))
+
+
+def _lenses(files: Sequence[Path], keypoints: Path) -> dict[str, Intrinsics]:
+    """Return lenses by camera name: those in the files, or one lens for every folder of keypoints.
+
+    Files that hold one lens each under one name are told apart by their own names.
+    """
+    import re
+
+    from calibration.files import read_rig
+    from mocap.pose2d.files import find_sources
+
+    rigs = {file: read_rig(file) for file in files}
+    cameras = [(c.name, file, c.intrinsics) for file, rig in rigs.items() for c in rig.cameras]
+    if len(cameras) == 1:
+        sources = find_sources(keypoints, 0)
+        return {re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n: cameras[0][2] for n in sources}
+    names = [name for name, _, _ in cameras]
+    if len(set(names)) < len(names):
+        names = [file.stem if len(rigs[file]) == 1 else name for name, file, _ in cameras]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UsageError(
+            "lens-twice", f"Two lenses are of camera {', '.join(twice)}.", "Give one lens file per camera."
+        )
+    return {name: lens for name, (_, _, lens) in zip(names, cameras, strict=True)}
+
+
+def _placed(
+    views: Keypoints2D, placed: Callable[[Keypoints2D], PeopleResult], ui: Ui
+) -> tuple[PeopleResult, Keypoints2D, list[Diagnostic]]:
+    """Return the cameras and the performer; of several people the likeliest first, then whom the cameras agree on."""
+    from mocap.tracking.main_person import main_person
+    from mocap.tracking.performer import choose_performer
+
+    person = views.person(main_person(views))
+    result = placed(person)
+    if views.n_persons == 1:
+        return result, person, []
+    choice = choose_performer(views, result.rig, None, ui.progress)
+    person = views.person(choice.index)
+    return placed(person), person, list(choice.diagnostics)
+
+
+def _world(rig: CameraRig, person: Keypoints2D, fps: Fraction, ui: Ui) -> tuple[WorldResult | None, list[Diagnostic]]:
+    """Return the world of the floor under the feet; none and why where they are not seen at rest."""
+    from mocap.cli.calibrate_feet import world_from_performer
+    from mocap.core.diagnostics import Diagnostic, Severity
+    from mocap.core.errors import InputError
+
+    try:
+        return world_from_performer(rig, person, fps, ui.progress), []
+    except InputError as error:
+        if error.code != "world-feet-not-seen":
+            raise
+        message = f"{error.message} Up and the floor are only as the person stands on average."
+        return None, [Diagnostic("world-assumed", Severity.WARNING, message, {})]
+
+
+def _verdict(result: PeopleResult) -> str:
+    is_sure = result.scale_sd_share < GOOD_SCALE_SD and all(
+        c.turn_sd_deg < GOOD_TURN_SD_DEG and c.center_sd_mm < GOOD_CENTER_SD_MM for c in result.certainty.values()
+    )
+    return "good" if is_sure else "usable"
+
+
+def _text(data: dict[str, Any]) -> str:
+    meaning = {
+        "good": "good: use it",
+        "usable": "usable; a longer take, all over the volume, would place the cameras better",
+    }
+    lines = [f"{data['file']}: {len(data['cameras'])} cameras, {meaning[data['verdict']]}"]
+    lines[0] += f"; scale to {100 * data['scale_sd_share']:.2f} % (1 sd) by the length given"
+    for name, c in data["cameras"].items():
+        x, y, z = c["center_m"]
+        lines.append(
+            f"  {name}: {c['after']['median_px']:.1f} px, at ({x:.2f}, {y:.2f}, {z:.2f}) m ± "
+            f"{c['certainty']['center_sd_mm']:.0f} mm, turned to ± {c['certainty']['turn_sd_deg']:.2f} degrees"
+        )
+    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines.append(f"world from: {data['world']['from']}. Written: {', '.join(Path(f).name for f in data['files'])}")
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""`mocap calibrate refine`: re-solve where the cameras stand, and their clocks if wanted, from one person."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mocap.cli.calibrate_keypoints import Performer, add_keypoint_options, camera_figures, read_performer
+from mocap.cli.ui import Result, Ui
+
+if TYPE_CHECKING:
+    from calibration.refine import RefineResult
+
+SUMMARY = "re-solve the cameras of a stale rig from the keypoints of a person"
+EXAMPLE = """mocap calibrate refine rig.toml --keypoints pose/ --fps 60 --out rig2.toml
+mocap calibrate refine rig.toml --keypoints pose/ --fps 60 --clocks --times sync.json --out rig2.toml"""
+GOOD_TURN_SD_DEG = 0.1
+GOOD_CENTER_SD_MM = 15.0
+"""A refined camera is surer than what `mocap calibrate check` takes for a movement."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
+    add_keypoint_options(parser, is_required=True)
+    parser.add_argument("--out", required=True, type=Path, metavar="RIG2", help="rig to write (TOML); report beside it")
+    parser.add_argument(
+        "--clocks", action="store_true", help="re-solve the cameras' clocks too; written beside RIG2 as .times.json"
+    )
+
+
+def run(args: argparse.Namespace, ui: Ui) -> Result:
+    """Read, refine, write rig, clocks and report."""
+    from calibration.files import read_rig_file, write_rig
+    from calibration.refine import refine_extrinsics
+    from mocap.core.jsontext import dumps, jsonable
+    from mocap.core.publish import publish_text
+    from sessions.timing import Laps
+
+    laps = Laps()
+    file = read_rig_file(args.rig)
+    performer = read_performer(
+        file.rig,
+        args.keypoints,
+        args.fps,
+        ui,
+        times=args.times,
+        keypoint_set=args.keypoint_set,
+        subject_at=args.subject_at,
+    )
+    laps.lap("keypoints")
+    result = refine_extrinsics(file.rig, performer.detections, free_time_offsets=args.clocks, progress=ui.progress)
+    laps.lap("refine")
+    write_rig(args.out, result.rig)
+    report = args.out.with_suffix(".json")
+    files = [args.out, report]
+    if args.clocks:
+        files.append(publish_text(args.out.with_suffix(".times.json"), dumps(_clocks(result, performer)) + "\n"))
+    verdict = _verdict(result)
+    found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
+    data = jsonable(
+        {
+            "rig": str(args.rig),
+            "file": str(args.out),
+            "verdict": verdict,
+            "is_refined": result.is_refined,
+            "summary": dict(result.summary),
+            "cameras": {
+                n: {**figures, "moved": vars(result.moved[n]) if n in result.moved else None}
+                for n, figures in camera_figures(result.before, result.after, result.certainty).items()
+            },
+            "diagnostics": [d.to_json() for d in found],
+            "files": [str(f) for f in files],
+            "seconds": laps.seconds,
+        }
+    )
+    publish_text(report, dumps(data) + "\n")
+    return Result(data, _text(data), quality_ok=verdict != "redo")
+
+
+def _verdict(result: RefineResult) -> str:
+    """Return good, usable, unchanged (the rig fits as it is) or redo (nothing could be refined)."""
+    if not result.is_refined:
+        reasons = {d.data.get("reason") for d in result.diagnostics if d.code == "rig-not-refined"}
+        return "unchanged" if reasons == {"no-gain"} else "redo"
+    is_sure = all(
+        c.turn_sd_deg < GOOD_TURN_SD_DEG and c.center_sd_mm < GOOD_CENTER_SD_MM for c in result.certainty.values()
+    )
+    return "good" if is_sure else "usable"
+
+
+def _clocks(result: RefineResult, performer: Performer) -> dict[str, Any]:
+    """Return the corrected clocks as `mocap sync` writes them; the first camera is the reference."""
+    from mocap.core.timeline import TimeMap
+
+    names = performer.detections.camera_names
+    maps = {n: performer.time_maps.get(n, TimeMap()) for n in names}
+    offset_s = {n: maps[n].offset_s + (result.moved[n].time_s if n in result.moved else 0.0) for n in names}
+    # Drifts are not solved; the reference's is taken off all, to first order.
+    first = maps[names[0]]
+    cameras = {
+        n: {
+            "offset_s": offset_s[n] - offset_s[names[0]],
+            "drift_ppm": maps[n].drift_ppm - first.drift_ppm,
+            "sigma_s": result.certainty[n].clock_sd_s if n in result.certainty else None,
+            "methods": ["people"],
+        }
+        for n in names
+    }
+    return {"reference": names[0], "cameras": cameras}
+
+
+def _text(data: dict[str, Any]) -> str:
+    meaning = {
+        "good": "good: use it",
+        "usable": "usable; a longer take, all over the volume, would place the cameras better",
+        "unchanged": "unchanged: the cameras fit the person as they were calibrated",
+        "redo": "not refined: calibrate again",
+    }
+    lines = [f"{data['file']}: {meaning[data['verdict']]}"]
+    if "after_median_px" in data["summary"]:
+        s = data["summary"]
+        lines[0] += f"; reprojection median {s['before_median_px']:.2f} -> {s['after_median_px']:.2f} px"
+    for name, c in data["cameras"].items():
+        before, after = c["before"]["median_px"], c["after"]["median_px"]
+        line = f"  {name}: " + (f"{before:.1f} -> {after:.1f} px" if before is not None else "saw nothing")
+        if c["moved"] is not None and c["certainty"] is not None:
+            line += (
+                f", turned by {c['moved']['turned_deg']:.2f} ± {c['certainty']['turn_sd_deg']:.2f} degrees, moved by "
+                f"{c['moved']['shifted_mm']:.0f} ± {c['certainty']['center_sd_mm']:.0f} mm"
+            )
+            if c["moved"]["time_s"]:
+                line += f", clock {1e3 * c['moved']['time_s']:+.1f} ± {1e3 * c['certainty']['clock_sd_s']:.1f} ms"
+        lines.append(line)
+    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines.append(f"written: {', '.join(Path(f).name for f in data['files'])}")
+    return "\n".join(lines)
