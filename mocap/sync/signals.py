@@ -70,6 +70,10 @@ class Track:
     """[frame keypoint]"""
     score: np.ndarray
     """[frame keypoint] mean score of the detections that the place rests on; 0 where unknown."""
+    detected: np.ndarray
+    """[frame keypoint 2] the detections themselves, NaN where there is none."""
+    detected_score: np.ndarray
+    """[frame keypoint] of the detections around, where there are some: how sure a detector is changes slowly."""
 
     def scores(self, time_s: np.ndarray) -> np.ndarray:
         """Return the scores [n keypoint] of the nearest earlier frame at camera times [n]."""
@@ -122,13 +126,25 @@ def limb_keypoints(keypoint_set: KeypointSet) -> np.ndarray:
 
 def smooth(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, width_s: float) -> Track:
     """Return the local quadratic fit of detections [frame keypoint 2] with scores [frame keypoint] at every frame."""
-    n_frames, n_keypoints = xy.shape[:2]
-    seen: np.ndarray = np.asarray(np.isfinite(xy).all(-1))
-    filled = np.where(seen[..., None], xy, 0.0)
+    fit, known, mean_score = local_quadratic(xy, score, time_s, width_s)
+    place, velocity, acceleration = fit
+    return Track(time_s, place, velocity, acceleration, known, mean_score, xy, np.where(known, mean_score, score))
+
+
+def local_quadratic(
+    values: np.ndarray, score: np.ndarray, time_s: np.ndarray, width_s: float
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+    """Return values, first and second derivatives [frame keypoint n], whether known and mean scores [frame keypoint].
+
+    values [frame keypoint n], NaN where missing; score [frame keypoint].
+    """
+    n_frames, n_keypoints, n_axes = values.shape
+    seen: np.ndarray = np.asarray(np.isfinite(values).all(-1))
+    filled = np.where(seen[..., None], values, 0.0)
     step = float(np.median(np.diff(time_s))) if n_frames > 1 else 1.0
     reach = max(2, int(np.ceil(2.5 * width_s / max(step, 1e-6))))
     moments = np.zeros((n_frames, n_keypoints, 5))
-    values = np.zeros((n_frames, n_keypoints, 3, 2))
+    sums = np.zeros((n_frames, n_keypoints, 3, n_axes))
     sides = np.zeros((n_frames, n_keypoints, 2))
     total_score = np.zeros((n_frames, n_keypoints))
     for shift in range(-reach, reach + 1):
@@ -142,7 +158,7 @@ def smooth(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, width_s: float
             wp = w * (u**power)[:, None]
             moments[here, :, power] += wp
             if power < 3:
-                values[here, :, power] += wp[..., None] * filled[there]
+                sums[here, :, power] += wp[..., None] * filled[there]
         total_score[here] += w * score[there]
         if shift:
             sides[here, :, int(shift > 0)] += w
@@ -151,10 +167,10 @@ def smooth(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, width_s: float
     normal = moments[..., np.arange(3)[:, None] + np.arange(3)]
     normal = normal + 1e-3 * moments[..., :1, None] * np.diag([0.0, 0.0, 1.0])
     normal[~known] = np.eye(3)
-    fit = np.linalg.solve(normal, values)
+    fit = np.linalg.solve(normal, sums)
     fit[~known] = np.nan
     mean_score = np.where(known, total_score / np.maximum(moments[..., 0], 1e-12), 0.0)
-    return Track(time_s, fit[..., 0, :], fit[..., 1, :] / width_s, 2 * fit[..., 2, :] / width_s**2, known, mean_score)
+    return (fit[..., 0, :], fit[..., 1, :] / width_s, 2 * fit[..., 2, :] / width_s**2), known, mean_score
 
 
 def _without_jumps(xy: np.ndarray) -> np.ndarray:

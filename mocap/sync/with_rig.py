@@ -20,7 +20,7 @@ from mocap.kernels.triangulation import triangulate_dlt
 from mocap.sync.coarse import STEP_S, LagScores, epipolar_scores
 from mocap.sync.evidence import Clocks
 from mocap.sync.signals import Detected, Track, clean_people, kernel_s, smooth
-from mocap.sync.spread import scatter
+from mocap.sync.whole_take import WholeTake
 
 WEAK_RATE = 1e-3
 """1 sd of a rate that only keeps the equations solvable; what clocks really do is known where evidence is fused."""
@@ -74,9 +74,11 @@ def clocks_with_rig(views: Sequence[Detected], rig: CameraRig) -> MotionClocks:
             np.array([placed.offset_s[c] for c in tied], float) - float(placed.offset_s[tied[0]] or 0.0) + middle[tied],
         )
         solved.solve()
-        at[tied], rate[tied], noise_px = solved.at_s, solved.rate, solved.noise_px
+        whole = WholeTake(solved.tracks, solved.rig, solved.middle_s, solved.at_s, solved.rate, solved.shift)
+        whole.solve()
+        at[tied], rate[tied], noise_px = whole.at_s, whole.rate, whole.noise_px
         index = np.array([[2 * c, 2 * c + 1] for c in tied]).ravel()
-        covariance[np.ix_(index, index)] = solved.covariance()
+        covariance[np.ix_(index, index)] = whole.covariance()
     is_tied = np.isin(np.arange(len(views)), tied) & (len(tied) >= 2)
     return MotionClocks(Clocks(middle, at, rate, covariance), is_tied, placed.contrast, noise_px, placed.curves)
 
@@ -194,7 +196,7 @@ class _Joint:
     """State of the Gauss-Newton iteration over clocks and image shifts of cameras [camera]."""
 
     def __init__(self, tracks: list[Track], rig: CameraRig, middle_s: np.ndarray, at_s: np.ndarray) -> None:
-        self.tracks, self.middle_s, self.at_s = tracks, middle_s, at_s.copy()
+        self.tracks, self.rig, self.middle_s, self.at_s = tracks, rig, middle_s, at_s.copy()
         self.rate = np.zeros(len(tracks))
         self.shift = np.zeros((len(tracks), 2))
         self.R = np.stack([c.R_cam_from_world for c in rig.cameras])
@@ -226,30 +228,6 @@ class _Joint:
         step = np.zeros(len(normal))
         step[free] = -inverse @ gradient[free]
         return step.reshape(-1, N_PARAMETERS)
-
-    def covariance(self) -> np.ndarray:
-        """Return the covariance [2 camera, 2 camera] of (at_s, rate) relative to the first camera.
-
-        Sandwich estimate over blocks of time and over keypoints (K.-Y. Liang and S. Zeger, "Longitudinal data analysis
-        using generalized linear models", Biometrika 1986; two ways: A. Cameron et al., "Robust inference with multiway
-        clustering", JBES 2011): errors are neither independent in time nor Gaussian, and a detector that places
-        a joint beside its true place does so for the whole take.
-        """
-        normal, _, gradients, curvature = self._system(ANNEALING[-1])
-        normal = self.flatness * (normal - curvature)
-        free = np.ones(len(normal), bool)
-        free[:2] = False
-        prior = self._prior_information()[free]
-        normal = normal[np.ix_(free, free)]
-        middle = scatter(gradients[..., free], float(np.ptp(self.master_s))) + np.diag(prior)
-        inverse = _inverse(normal)
-        full = np.zeros((len(free), len(free)))
-        # of 2 C coordinates per point 3 go into the point; residuals, and so the sandwich, are small by as much
-        # (measured: without this the errors' rms was 1.5 sd with 4 cameras, 0.9 with 8)
-        n = len(self.tracks)
-        full[np.ix_(free, free)] = inverse @ middle @ inverse * (2 * n / (2 * n - 3))
-        keep = np.arange(len(free)) % N_PARAMETERS < 2
-        return full[np.ix_(keep, keep)]
 
     def _prior_information(self) -> np.ndarray:
         n = len(self.tracks)
