@@ -112,7 +112,7 @@ def normalised(views: Views, lens: np.ndarray, models: tuple[LensModel, ...]) ->
     return out
 
 
-def view_poses(views: Views, lens: np.ndarray, models: tuple[LensModel, ...], n_iterations: int = 5) -> ViewPoses:
+def view_poses(views: Views, lens: np.ndarray, models: tuple[LensModel, ...], n_iterations: int = 10) -> ViewPoses:
     """Return both candidate poses of each view, refined on pixels with a robust cost."""
     n = len(views.camera)
     xy = normalised(views, lens, models)
@@ -150,6 +150,7 @@ def _refined(
     views = Views(views.camera, np.arange(n), views.xy_px, views.corners_m, m, n)
     seen = views.seen
     residuals = residuals_px(views, state)
+    damping = np.full(n, 1e-3)
     for _ in range(n_iterations):
         scale = _scale(residuals, seen)
         cost = _cost(residuals, seen, scale)
@@ -161,7 +162,7 @@ def _refined(
         G = flat.swapaxes(1, 2) @ flat
         g = flat.swapaxes(1, 2) @ (np.where(good[..., None], r, 0.0) * root).reshape(n, -1, 1)
         diagonal = np.einsum("vii->vi", G)
-        G = G + (1e-3 * diagonal + 1e-9)[:, :, None] * np.eye(6)
+        G = G + (damping[:, None] * diagonal + 1e-9)[:, :, None] * np.eye(6)
         step = -np.linalg.solve(G, g)[..., 0]
         turn = quat_to_matrix(quat_exp(step[:, :3]))
         trial_R = turn @ state.R_world_from_board
@@ -169,6 +170,7 @@ def _refined(
         trial = State(models, lens, state.R_cam_from_world, state.t_cam_from_world_m, trial_R, trial_t)
         trial_residuals = residuals_px(views, trial)
         better = _cost(trial_residuals, seen, scale) < cost
+        damping = np.where(better, 0.1 * damping, 30.0 * damping)
         state = State(
             models,
             lens,
