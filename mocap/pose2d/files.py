@@ -14,9 +14,10 @@ import numpy as np
 from mocap.core.camera_names import match_cameras, natural_key
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.core.keypoints import KeypointSet
+from mocap.core.keypoints import KeypointSet, keypoint_set_names, load_keypoint_set
 from mocap.core.progress import NoProgress, Progress
 from mocap.pose2d.detections import CameraDetections
+from mocap.pose2d.mixed import in_common_set
 from mocap.pose2d.readers.coco import is_coco, read_coco
 from mocap.pose2d.readers.frames import json_files, read_frames
 from mocap.pose2d.readers.mmpose import is_mmpose, read_video
@@ -52,9 +53,11 @@ def read_keypoints(
     cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a
     file are NaN. The person axis is the order in the file, not a track.
 
+    Cameras with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
+
     Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-no-people, keypoints-broken,
-    keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of `match_cameras` and
-    `choose_keypoint_set`.
+    keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of `match_cameras`,
+    `choose_keypoint_set` and `in_common_set`.
     """
     root = Path(folder)
     if not float(fps) > 0 or not np.isfinite(float(fps)):
@@ -72,15 +75,13 @@ def read_keypoints(
             raw[camera] = _read_source(path, names, progress)
     finally:
         progress.finish()
-    _check_counts(raw, root)
-    with_people = [r for r in raw.values() if len(r.frame)]
-    missing = [_missing(r.xys) for r in with_people]
-    xy = [np.where(m[..., None], np.nan, r.xys[..., :2]) for r, m in zip(with_people, missing, strict=True)]
-    points, chosen = choose_keypoint_set(xy, with_people[0].names, keypoint_set, with_people[0].where)
+    _check_people(raw, root)
+    sets, chosen = _keypoint_sets(raw, keypoint_set)
     diagnostics += chosen
     first = min(int(r.frame_numbers[0]) for r in raw.values() if len(r.frame_numbers))
     last = max(int(r.frame_numbers[-1]) for r in raw.values() if len(r.frame_numbers))
-    detections = {camera: _detections(r, points, first, fps) for camera, r in raw.items()}
+    detections, mixed = in_common_set({c: _detections(r, sets[c], first, fps) for c, r in raw.items()})
+    diagnostics += mixed
     for camera, r in raw.items():
         diagnostics += _findings(camera, r, first, last)
     return KeypointFiles(detections, diagnostics)
@@ -164,24 +165,41 @@ def _is_one_image(document: object) -> bool:
     )
 
 
-def _check_counts(raw: dict[str, RawKeypoints], root: Path) -> None:
-    """Raise when nobody is seen, or when cameras differ in keypoint count or names."""
-    seen = {camera: r for camera, r in raw.items() if len(r.frame) and not _missing(r.xys).all()}
-    if not seen:
+def _check_people(raw: dict[str, RawKeypoints], root: Path) -> None:
+    """Raise when nobody is seen by any camera."""
+    if all(_missing(r.xys).all() for r in raw.values()):
         n = sum(len(r.frame_numbers) for r in raw.values())
         raise InputError(
             "keypoints-no-people",
             f"{root}: no people in any of the {n} frames of {len(raw)} cameras.",
             "Check that the person is in the picture and that the detector ran on the right videos.",
         )
-    counts = {camera: r.xys.shape[1] for camera, r in raw.items() if len(r.frame)}
-    if len(set(counts.values())) > 1 or len({r.names for r in seen.values()}) > 1:
-        listing = ", ".join(f"{camera}: {n} ({raw[camera].where})" for camera, n in counts.items())
-        raise InputError(
-            "keypoints-count",
-            f"All cameras must have the same keypoints, got {listing}.",
-            "Detect all cameras with the same model.",
-        )
+
+
+def _keypoint_sets(
+    raw: dict[str, RawKeypoints], requested: str | None
+) -> tuple[dict[str, KeypointSet], list[Diagnostic]]:
+    """Return the keypoint set of every camera; cameras with the same count and names have the same set.
+
+    What is `requested` counts for the cameras with its count where counts differ. A camera that sees nobody has the set
+    of another.
+    """
+    groups: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    for camera, r in raw.items():
+        if len(r.frame):
+            groups.setdefault((r.xys.shape[1], r.names), []).append(camera)
+    is_known = requested in keypoint_set_names()
+    counts = [count for count, _ in groups]
+    n_requested = len(load_keypoint_set(requested)) if requested is not None and is_known else None
+    sets: dict[str, KeypointSet] = {}
+    found: list[Diagnostic] = []
+    for (count, names), cameras in groups.items():
+        xy = [np.where(_missing(raw[c].xys)[..., None], np.nan, raw[c].xys[..., :2]) for c in cameras]
+        wanted = requested if count == n_requested or n_requested not in counts else None
+        points, chosen = choose_keypoint_set(xy, names, wanted, raw[cameras[0]].where)
+        found += chosen
+        sets |= dict.fromkeys(cameras, points)
+    return {camera: sets.get(camera, next(iter(sets.values()))) for camera in raw}, found
 
 
 def _missing(xys: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ import pytest
 from calibration.files import read_rig, write_rig
 from exporters.trc import read_trc
 from mocap.core.camera import CameraRig
+from mocap.core.keypoints import load_keypoint_set
 from mocap.core.timeline import TimeMap
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from mocap.synth.detections import Faults, detect
@@ -123,6 +125,32 @@ def test_without_times_the_difference_of_clocks_shows(take: Take, mocap: Mocap, 
     assert status == 0
     informed = json.loads((result / "report.json").read_text())
     assert data["reproj_median_px"] > informed["reproj_median_px"]
+
+
+def test_a_camera_with_another_keypoint_set_joins_in(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    """The first camera's files become BODY_25B, by landmark; the others stay Halpe-26."""
+    folder, other = tmp_path / "keypoints", load_keypoint_set("body_25b")
+    shutil.copytree(take.folder / "keypoints", folder)
+    files = sorted(sorted(folder.iterdir())[0].glob("*.json"))
+    assert len(files) == N_FRAMES
+    for file in files:
+        document = json.loads(file.read_text())
+        for person in document["people"]:
+            rows = np.reshape(person["pose_keypoints_2d"], (-1, 3))
+            at = [HALPE26.index(landmark) if landmark else None for landmark in other.landmarks]
+            moved = [rows[k] if k is not None else np.zeros(3) for k in at]
+            person["pose_keypoints_2d"] = np.ravel(moved).tolist()
+        file.write_text(json.dumps(document))
+    times = ("--times", take.folder / "times.csv")
+    arguments = [a if a != take.folder / "keypoints" else folder for a in take.arguments(tmp_path / "out", *times)]
+    status, data = mocap(*arguments)
+    assert status == 0
+    assert [d["data"]["cameras"] for d in data["diagnostics"] if d["code"] == "keypoint-sets-mixed"] == [
+        {"cam1": "body_25b"}
+    ]
+    with np.load(tmp_path / "out/subject_0.npz") as arrays:
+        error_mm = 1000 * np.linalg.norm(arrays["xyz_m"] - take.performer.points(arrays["time_s"]), axis=-1)
+    assert np.median(error_mm) < 12
 
 
 def test_formats_and_units_are_as_asked(take: Take, mocap: Mocap, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mocap.core.errors import Cancelled, InputError
+from mocap.core.keypoints import load_keypoint_set
 from mocap.core.progress import NoProgress
 from mocap.pose2d.files import SIZE_UNKNOWN, KeypointFiles, read_keypoints
 
@@ -136,12 +137,28 @@ def test_another_keypoint_count_names_file_frame_and_counts(tmp_path: Path, wher
         assert "got 75 values (25 keypoints)" in error.message
 
 
-def test_cameras_with_different_counts_are_an_error(tmp_path: Path) -> None:
+def test_a_camera_with_another_set_is_read_by_landmark_and_said(tmp_path: Path) -> None:
     take(tmp_path, range(1))
     write(tmp_path / "cam05_json" / "cam05_000000.json", [values(4, 0, 0)[: 17 * 3]])
-    error = code_of(tmp_path)
-    assert error.code == "keypoints-count"
-    assert "cam_5: 17" in error.message
+    detections, diagnostics = read(tmp_path, keypoint_set="coco17")
+    halpe, coco = load_keypoint_set("halpe26"), load_keypoint_set("coco17")
+    assert {d.keypoint_set.name for d in detections.values()} == {"halpe26"}
+    xy = detections["cam_5"].xy_px[0, 0]
+    own = np.array(values(4, 0, 0), np.float32).reshape(K, 3)
+    np.testing.assert_array_equal(xy[halpe.index("LWrist")], own[coco.index("LWrist"), :2])
+    assert np.isnan(xy[halpe.index("LHeel")]).all()
+    assert detections["cam_5"].score[0, 0, halpe.index("LHeel")] == 0
+    assert [d.code for d in diagnostics] == ["keypoint-sets-mixed"]
+    assert diagnostics[0].data["cameras"] == {"cam_5": "coco17"}
+
+
+def test_one_camera_of_a_richer_set_does_not_decide(tmp_path: Path) -> None:
+    take(tmp_path, range(1))
+    for c in range(4):
+        write(tmp_path / f"cam{c + 1:02d}_json" / "x_000000.json", [values(c, 0, 0)[: 17 * 3]])
+        (tmp_path / f"cam{c + 1:02d}_json" / f"cam{c + 1:02d}_000000.json").unlink()
+    detections, _ = read(tmp_path, keypoint_set="coco17")
+    assert {d.keypoint_set.name for d in detections.values()} == {"coco17"}
 
 
 @pytest.mark.parametrize(
