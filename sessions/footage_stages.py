@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,21 @@ from typing import Any
 import numpy as np
 
 from calibration.match import PixelFit, fit_footage
-from mocap.analysis.reprojection import project_world
+from mocap.analysis.quality import CONFIDENT_SCORE
+from mocap.analysis.reprojection import detection_residuals_px, project_world
 from mocap.analysis.sampling import sample_at
-from mocap.core.camera import Camera
+from mocap.core.camera import Camera, CameraRig
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.keypoints import Keypoints2D
 from mocap.core.progress import NoProgress, Progress
+from mocap.core.take import PointsResult
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.crops import Crops, crops_from_keypoints
 from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.estimator import PoseEstimator, detect_video
 from mocap.pose2d.models import identity_text, make_estimator, resolve
+from mocap.pose2d.second_look import better_of
+from mocap.pose2d.sides import untangle_sides
 from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
@@ -73,9 +80,12 @@ def _detect(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
 
 
 def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
-    """Return the row that looks again for the performer where the first reconstruction expects him."""
+    """Return the row that looks again for the performer where the first reconstruction expects him.
+
+    Its result is the performer alone: of both looks the better one, keypoint by keypoint.
+    """
     return Stage(
-        name, 1, inputs, _recrop, ("model", "recrop"), each=True, identity=model_identity, label="looking again"
+        name, 2, inputs, _recrop, ("model", "recrop"), each=True, identity=model_identity, label="looking again"
     )
 
 
@@ -90,7 +100,7 @@ def _recrop(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
     to_video = np.asarray(inputs["fit"].video_from_calibration)
     expected_px = project_world(camera, xyz_m) @ to_video[:, :2].T + to_video[:, 2]
     crops = _without_gaps(crops_from_keypoints(expected_px[:, None], preview.points.keypoint_set))
-    return detect_video(
+    again = detect_video(
         inputs["videos"],
         estimator(config["model"]),
         crops=crops,
@@ -98,6 +108,59 @@ def _recrop(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
         info=info,
         progress=progress,
     )
+    seen: Keypoints2D = inputs["identity"].detections
+    c = seen.camera_names.index(camera.name)
+    first_px = seen.xy_px[c, : info.n_frames, 0] @ to_video[:, :2].T + to_video[:, 2]
+    return _better((first_px, seen.score[c, : info.n_frames, 0]), again, expected_px)
+
+
+def _better(first: tuple[np.ndarray, np.ndarray], again: CameraDetections, expected_px: np.ndarray) -> CameraDetections:
+    """Return the performer as the better of both looks shows him."""
+    xy_px, score, _ = untangle_sides(*first, again.keypoint_set, expected_px)
+    xy_px, score, _ = better_of((xy_px, score), (again.xy_px[:, 0], again.score[:, 0]), expected_px)
+    return replace(again, xy_px=xy_px[:, None], score=score[:, None])
+
+
+def gain(name: str, inputs: tuple[str, ...]) -> Stage:
+    """Return the row that says what the second look has brought."""
+    return Stage(name, 1, inputs, _gain, ("recrop",), label="comparing both looks")
+
+
+def _gain(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
+    """Return the share of confident detections and their reprojection error, each look against its own points."""
+    before: PointsResult | None = inputs["preview"]
+    if before is None:
+        return ()
+    figures = {k: _figures(inputs["refine"].rig, v) for k, v in (("before", before), ("after", inputs["points"]))}
+    (share, p90), (share_after, p90_after) = figures["before"], figures["after"]
+    return (
+        Diagnostic(
+            "second-look",
+            Severity.INFO,
+            "Looking again where the first reconstruction expected the performer: confident detections "
+            f"{share:.2%} -> {share_after:.2%} of all keypoints, 90 % of them reprojected within {p90:.1f} -> "
+            f"{p90_after:.1f} px.",
+            {
+                "confident_share": {"before": share, "after": share_after},
+                "reprojection_p90_px": {"before": p90, "after": p90_after},
+            },
+        ),
+    )
+
+
+def _figures(rig: CameraRig, result: PointsResult) -> tuple[float, float]:
+    """Return the share of keypoints that are confidently detected, and the 90th percentile of their errors in pixels.
+
+    Over the camera frames within the time of the reconstruction.
+    """
+    seen = result.detections
+    residual = detection_residuals_px(rig, seen, result.points)
+    inside = (seen.time_s >= result.timeline.time_s[0]) & (seen.time_s <= result.timeline.time_s[-1])
+    is_confident = (seen.score[:, :, 0] >= CONFIDENT_SCORE) & inside[..., None]
+    known = is_confident & np.isfinite(residual)
+    n = int(inside.sum()) * len(seen.keypoint_set)
+    p90 = float(np.percentile(residual[known], 90)) if known.any() else float("nan")
+    return float(is_confident.sum() / max(n, 1)), p90
 
 
 def _without_gaps(crops: Crops) -> Crops:

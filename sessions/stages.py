@@ -34,7 +34,7 @@ from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
 from sessions.clock_stage import find_clocks
 from sessions.edits import apply_edits, placed_by_hand, trimmed
-from sessions.footage_stages import PixelFit, detect, fit_pixels, probe_video, recrop
+from sessions.footage_stages import PixelFit, detect, fit_pixels, gain, probe_video, recrop
 from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
@@ -165,9 +165,10 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     IDENTITY,
     REFINE,
     Stage("preview", 2, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
-    recrop("recrop", ("videos", "footage", "fit", "keypoints", "camera", "preview", "refine", "times")),
+    recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
     Stage("edits", 2, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,
+    gain("gain", ("preview", "points", "refine")),
     SOLVE,
     BIAS,
 )

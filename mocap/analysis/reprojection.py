@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mocap.analysis.sampling import sample_at
-from mocap.core.camera import Camera, Intrinsics, LensModel
-from mocap.core.keypoints import Points3D
+from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
+from mocap.core.keypoints import Keypoints2D, Points3D
 from mocap.core.take import SolvedTake
 from mocap.kernels.projection import MIN_DEPTH, project
 
@@ -42,15 +42,23 @@ def _largest_radius(lens: Intrinsics) -> float:
 
 def reprojections(take: SolvedTake, points: Points3D) -> np.ndarray:
     """Return [camera frame keypoint 2] pixels of `points` in every camera of the detections at its own frame times."""
-    detections = take.detections
-    out = np.full((detections.n_cameras, detections.n_frames, len(detections.keypoint_set), 2), np.nan)
-    for c, name in enumerate(detections.camera_names):
-        if name in take.rig.names:
-            xyz_m = sample_at(points.time_s, points.xyz_m, detections.time_s[c])
-            out[c] = project_world(take.rig[name], xyz_m)
-    return out
+    return _reprojections(take.rig, take.detections, points)
 
 
 def residuals_px(take: SolvedTake, points: Points3D) -> np.ndarray:
     """Return [camera frame keypoint] distances between detections and reprojected `points`; NaN where either lacks."""
-    return np.linalg.norm(reprojections(take, points) - take.detections.xy_px[:, :, 0], axis=-1)
+    return detection_residuals_px(take.rig, take.detections, points)
+
+
+def detection_residuals_px(rig: CameraRig, detections: Keypoints2D, points: Points3D) -> np.ndarray:
+    """Return [camera frame keypoint] what `residuals_px` does, of one person's detections before there is a take."""
+    return np.linalg.norm(_reprojections(rig, detections, points) - detections.xy_px[:, :, 0], axis=-1)
+
+
+def _reprojections(rig: CameraRig, detections: Keypoints2D, points: Points3D) -> np.ndarray:
+    out = np.full((detections.n_cameras, detections.n_frames, len(detections.keypoint_set), 2), np.nan)
+    for c, name in enumerate(detections.camera_names):
+        if name in rig.names:
+            xyz_m = sample_at(points.time_s, points.xyz_m, detections.time_s[c])
+            out[c] = project_world(rig[name], xyz_m)
+    return out

@@ -15,7 +15,7 @@ import numpy as np
 
 from mocap.media.decode import Frame
 from mocap.media.probe import VideoInfo
-from mocap.pose2d.crops import BODY_MARGIN, Crops
+from mocap.pose2d.crops import KEYPOINT_MARGIN, Crops
 from mocap.pose2d.topdown_crop import PADDING, Window, shaped, window_from_box
 from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting
 
@@ -49,7 +49,7 @@ def in_crops(
     for f, _, picture in pictures:
         for p in np.flatnonzero(is_there[f]):
             # A square crop is a circle around the body; upright, the body fills the circle's height.
-            side = np.float32(PADDING / BODY_MARGIN * crops.size_px[f, p])
+            side = np.float32(PADDING / KEYPOINT_MARGIN * crops.size_px[f, p])
             aspect = min(1.0, input_size[0] / input_size[1])
             size = np.array([aspect * side, side], np.float32)
             window = shaped(crops.center_px[f, p], size, input_size, float(crops.angle_rad[f, p]))
