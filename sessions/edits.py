@@ -1,24 +1,28 @@
-"""Corrections by people: an append-only list of typed operations. Undo appends too.
+"""Corrections by people: an append-only list of typed operations, with who made them and when. Undo appends too.
 
-Moved, masked and exchanged keypoints change the performer's detections; a trim shortens the timeline of the result.
+Moved, masked and exchanged keypoints change the performer's detections; clocks set or nudged change the cameras' times;
+a trim shortens the timeline of the result.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from calibration.match import PixelFit
+from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.jsontext import dumps
 from mocap.core.keypoints import Keypoints2D
-from mocap.core.timeline import Timeline
+from mocap.core.timeline import Timeline, TimeMap
 
 EDITED_SCORE = 1.0
 """A point that a person placed counts as fully seen."""
@@ -33,6 +37,15 @@ class Edit:
     id: int
     op: str
     args: Mapping[str, Any]
+    at: str | None = None
+    """When it was made, ISO 8601; None in files of before this was kept."""
+    by: str | None = None
+    """Who made it: the name of the account."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the edit as it stands in its file."""
+        made = {k: v for k, v in (("at", self.at), ("by", self.by)) if v is not None}
+        return {"id": self.id, "op": self.op, **self.args, **made}
 
 
 _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -40,9 +53,16 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "mask": {"camera": str, "start_frame": int, "end_frame": int, "keypoints": list},
     "swap_sides": {"camera": str, "start_frame": int, "end_frame": int},
     "trim": {"start_s": (int, float), "end_s": (int, float)},
+    "set_clock": {"camera": str, "offset_s": (int, float)},
+    "nudge_clock": {"camera": str, "by_s": (int, float)},
     "undo": {"edit": int},
 }
-"""Operations and their arguments. An empty `keypoints` list of `mask` means all; times of `trim` are master time."""
+"""Operations and their arguments. An empty `keypoints` list of `mask` means all; `trim` is in master time; clocks
+are those of `TimeMap`: a greater offset means that the camera's first frame comes later."""
+
+BY_HAND = "person"
+"""Evidence of a clock that a person set or nudged."""
+CLOCK_OPS = ("set_clock", "nudge_clock")
 
 
 def read_edits(path: Path) -> list[Edit]:
@@ -53,6 +73,11 @@ def read_edits(path: Path) -> list[Edit]:
     Raises:
         InputError: `edits-unreadable` naming the line.
     """
+    return [edit for edit, is_in_force in history(path) if is_in_force and edit.op != "undo"]
+
+
+def history(path: Path) -> list[tuple[Edit, bool]]:
+    """Return every edit ever made, undoing ones too, with whether it is in force. Raises as `read_edits`."""
     if not path.exists():
         return []
     lines = path.read_text("utf-8").split("\n")
@@ -62,7 +87,7 @@ def read_edits(path: Path) -> list[Edit]:
     for edit in reversed(edits):
         if edit.op == "undo" and edit.id not in undone:
             undone.add(edit.args["edit"])
-    return [e for e in edits if e.op != "undo" and e.id not in undone]
+    return [(e, e.id not in undone) for e in edits]
 
 
 def append_edit(path: Path, op: str, **args: Any) -> Edit:
@@ -73,8 +98,8 @@ def append_edit(path: Path, op: str, **args: Any) -> Edit:
     """
     _check(op, args)
     text = path.read_bytes() if path.exists() else b""
-    edit = Edit(text.count(b"\n") + 1, op, args)
-    line = dumps({"id": edit.id, "op": op, **args}, indent=None) + "\n"
+    edit = Edit(text.count(b"\n") + 1, op, args, time.strftime("%Y-%m-%dT%H:%M:%S%z"), _account())
+    line = dumps(edit.to_json(), indent=None) + "\n"
     with path.open("ab") as file:
         # A line cut off by a crash was never reported as done: the new one takes its place.
         file.truncate(text.rfind(b"\n") + 1)
@@ -84,10 +109,18 @@ def append_edit(path: Path, op: str, **args: Any) -> Edit:
     return edit
 
 
+def _account() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None  # a user id without a name, as in containers
+
+
 def _parse(path: Path, n: int, line: str) -> Edit:
     try:
         data = json.loads(line)
-        edit = Edit(int(data.pop("id")), str(data.pop("op")), data)
+        number, op, at, by = int(data.pop("id")), str(data.pop("op")), data.pop("at", None), data.pop("by", None)
+        edit = Edit(number, op, data, at, by)
         _check(edit.op, edit.args)
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(
@@ -108,6 +141,9 @@ def _check(op: str, args: Mapping[str, Any]) -> None:
         raise InputError(
             "edit-invalid", f"move_point: xy_px is {args['xy_px']}, expected two finite numbers.", "Give [x, y]."
         )
+    moved_s = args.get("by_s", args.get("offset_s", 0.0))
+    if not abs(moved_s) < np.inf:
+        raise InputError("edit-invalid", f"{op}: {moved_s} s is no finite time.", "Give seconds.")
     if op == "trim" and not -np.inf < args["start_s"] < args["end_s"] < np.inf:
         raise InputError(
             "edit-invalid",
@@ -158,6 +194,38 @@ def trimmed(timeline: Timeline, edits: Sequence[Edit]) -> Timeline:
         )
     at = np.flatnonzero(inside)
     return Timeline(timeline.fps, len(at), float(time_s[at[0]]))
+
+
+def edited_clocks(
+    maps: Mapping[str, TimeMap], edits: Sequence[Edit]
+) -> tuple[dict[str, TimeMap], tuple[Diagnostic, ...]]:
+    """Return the cameras' clocks after all that people set and nudged, in order, and what that was.
+
+    The drift stays as it was found. A clock that was set has no known sigma.
+    Raises InputError `edit-invalid` when an edit names a camera that is not there.
+    """
+    out = dict(maps)
+    for edit in edits:
+        if edit.op not in CLOCK_OPS:
+            continue
+        camera = edit.args["camera"]
+        if camera not in out:
+            raise InputError(
+                "edit-invalid", f"An edit names camera {camera!r}; the take has {', '.join(out)}.", "Undo that edit."
+            )
+        before = out[camera]
+        if edit.op == "set_clock":
+            out[camera] = replace(before, offset_s=float(edit.args["offset_s"]), sigma_s=float("nan"), methods=())
+        else:
+            out[camera] = replace(before, offset_s=before.offset_s + edit.args["by_s"])
+        out[camera] = replace(out[camera], methods=(*(m for m in out[camera].methods if m != BY_HAND), BY_HAND))
+    moved = {c: m for c, m in out.items() if m != maps[c]}
+    if not moved:
+        return out, ()
+    listing = ", ".join(f"{c} {maps[c].offset_s:+.4f} -> {m.offset_s:+.4f} s" for c, m in moved.items())
+    data = {c: {"found_s": maps[c].offset_s, "offset_s": m.offset_s} for c, m in moved.items()}
+    message = f"Clocks changed by a person: {listing}."
+    return out, (Diagnostic("times-by-hand", Severity.INFO, message, {"cameras": data}),)
 
 
 def placed_by_hand(detections: Keypoints2D, edits: Sequence[Edit], timeline: Timeline) -> np.ndarray:

@@ -23,7 +23,7 @@ from mocap.pose2d.detections import CameraDetections
 from sessions.cameras import match_recordings, recording_key
 from sessions.codec import encode
 from sessions.config import defaults
-from sessions.edits import read_edits
+from sessions.edits import CLOCK_OPS, read_edits
 from sessions.folder import Session, Take
 from sessions.lock import take_lock
 from sessions.runner import Node, RunResult, run_stages, source, source_items
@@ -92,11 +92,15 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
     keys = {camera: recording_key(camera, recording) for camera, recording in recordings.items()}
     rig_key = _value_key(rig)
     edits = read_edits(take.edits_file)
+    # Apart, so that other corrections do not place the clocks again.
+    clocks = [e for e in edits if e.op in CLOCK_OPS]
+    others = [e for e in edits if e.op not in CLOCK_OPS]
     sources = {
         "videos": source_items({c: r.path for c, r in recordings.items()}, keys),
         "camera": source_items({c.name: c for c in rig.cameras}, {c.name: _value_key(c) for c in rig.cameras}),
         "rig": Node(rig, rig_key),
-        "corrections": source(edits, [(e.op, dict(e.args)) for e in edits]),
+        "corrections": source(others, [(e.op, dict(e.args)) for e in others]),
+        "clock_corrections": source(clocks, [(e.op, dict(e.args)) for e in clocks]),
     }
     return sources, (*rig_file.diagnostics, *found)
 

@@ -33,7 +33,7 @@ from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
 from sessions.clock_stage import find_clocks
-from sessions.edits import apply_edits, placed_by_hand, trimmed
+from sessions.edits import apply_edits, edited_clocks, placed_by_hand, trimmed
 from sessions.footage_stages import PixelFit, detect, fit_pixels, gain, probe_video, recrop
 from sessions.runner import Config, Stage
 
@@ -79,9 +79,15 @@ def timeline_of(detections: Keypoints2D, fps: Fraction) -> Timeline:
     )
 
 
-def _times(inputs: Inputs, _config: Config, progress: Progress) -> Clocks:
+def _clocks(inputs: Inputs, _config: Config, progress: Progress) -> Clocks:
     maps, found = find_clocks(inputs, progress)
     return Clocks(max(info.fps for info in inputs["footage"].values()), maps, found)
+
+
+def _times(inputs: Inputs, _config: Config, _progress: Progress) -> Clocks:
+    clocks: Clocks = inputs["clocks"]
+    maps, by_hand = edited_clocks(clocks.maps, inputs["clock_corrections"])
+    return replace(clocks, maps=maps, diagnostics=(*clocks.diagnostics, *by_hand))
 
 
 def _views(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
@@ -160,7 +166,8 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("times", 2, ("videos", "footage", "fit", "keypoints", "rig"), _times, label="placing the clocks"),
+    Stage("clocks", 3, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("times", 3, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
@@ -172,7 +179,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     SOLVE,
     BIAS,
 )
-"""Sources: videos (per camera), camera (per camera), rig, corrections."""
+"""Sources: videos (per camera), camera (per camera), rig, corrections, clock_corrections."""
 
 FROM_KEYPOINTS: tuple[Stage, ...] = (
     Stage("views", 1, ("keypoints", "times"), _views, label="bringing the views together"),

@@ -33,6 +33,7 @@ VERBS = {
     "run": "mocap.cli.run",
     "status": "mocap.cli.status",
     "explain": "mocap.cli.explain",
+    "edit": "mocap.cli.edit",
     "export": "mocap.cli.export",
     "calibrate": "mocap.cli.calibrate",
     "sync": "mocap.cli.sync",

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from calibration.match import PixelFit
+from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, load_keypoint_set
-from mocap.core.timeline import Timeline
-from sessions.edits import append_edit, apply_edits, placed_by_hand, read_edits, trimmed
+from mocap.core.timeline import Timeline, TimeMap
+from sessions.edits import append_edit, apply_edits, edited_clocks, placed_by_hand, read_edits, trimmed
 
 COCO = load_keypoint_set("coco17")
 LEFT, RIGHT = COCO.names.index("LElbow"), COCO.names.index("RElbow")
@@ -157,3 +158,50 @@ def test_an_edit_of_something_that_is_not_there_is_an_error(args: dict, tmp_path
     with pytest.raises(InputError) as caught:
         edited(path)
     assert caught.value.code == "edit-invalid"
+
+
+def clocks(path: Path) -> tuple[dict[str, TimeMap], tuple[Diagnostic, ...]]:
+    found = {"a": TimeMap(0.0, 0.0, 0.0), "b": TimeMap(0.25, 12.0, 0.001, ("audio",))}
+    return edited_clocks(found, read_edits(path))
+
+
+def test_a_nudged_clock_keeps_its_drift_and_says_whom_it_rests_on(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "nudge_clock", camera="b", by_s=0.0125)
+    append_edit(path, "nudge_clock", camera="b", by_s=0.0125)
+    maps, found = clocks(path)
+    assert maps == {"a": TimeMap(0.0, 0.0, 0.0), "b": TimeMap(0.275, 12.0, 0.001, ("audio", "person"))}
+    assert [d.code for d in found] == ["times-by-hand"]
+    assert "b +0.2500 -> +0.2750 s" in found[0].message
+
+
+def test_a_clock_that_was_set_has_no_known_sigma(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "set_clock", camera="b", offset_s=1)
+    maps, _ = clocks(path)
+    assert (maps["b"].offset_s, maps["b"].drift_ppm, maps["b"].methods) == (1.0, 12.0, ("person",))
+    assert np.isnan(maps["b"].sigma_s)
+
+
+def test_clocks_that_nobody_touched_are_as_they_were_found(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "trim", start_s=0, end_s=1)
+    append_edit(path, "undo", edit=append_edit(path, "nudge_clock", camera="b", by_s=1.0).id)
+    maps, found = clocks(path)
+    assert maps["b"].offset_s == 0.25
+    assert found == ()
+
+
+def test_a_clock_of_a_camera_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "nudge_clock", camera="z", by_s=1.0)
+    with pytest.raises(InputError) as caught:
+        clocks(path)
+    assert caught.value.code == "edit-invalid"
+
+
+def test_edits_without_a_maker_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    path.write_text('{"id": 1, "op": "trim", "start_s": 0, "end_s": 1}\n')
+    (edit,) = read_edits(path)
+    assert (edit.at, edit.by) == (None, None)
