@@ -20,6 +20,7 @@ from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.mixed import in_common_set
 from mocap.pose2d.readers.coco import is_coco, read_coco
 from mocap.pose2d.readers.frames import json_files, read_frames
+from mocap.pose2d.readers.hdf5 import read_hdf5
 from mocap.pose2d.readers.mmpose import is_mmpose, read_video
 from mocap.pose2d.readers.raw import RawKeypoints, load_json
 from mocap.pose2d.readers.tables import read_table
@@ -27,6 +28,7 @@ from mocap.pose2d.recognise import choose_keypoint_set
 
 SIZE_UNKNOWN = (0, 0)
 """`CameraDetections.size_px` of imported detections: the files do not say how large the images were."""
+_SUFFIXES = (".json", ".csv", ".h5")
 _MAX_SPARSE = 50
 """Frame numbers may span this many times the number of files before they are taken for something else."""
 
@@ -49,7 +51,7 @@ def read_keypoints(
     """Return the 2D detections under `folder`, one subfolder or file per camera (names: `match_cameras`).
 
     Formats, recognised by content: OpenPose-style JSON and MMPose JSON, one file per frame; AlphaPose, COCO and MMPose
-    JSON, DeepLabCut and SLEAP CSV, one file per camera. The number in a file name is the frame's number k in all
+    JSON, DeepLabCut and SLEAP CSV and HDF5, one file per camera. A file's number is the frame's number k in all
     cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a
     file are NaN. The person axis is the order in the file, not a track.
 
@@ -111,7 +113,8 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
         return files
     raise InputError(
         "keypoints-folder-empty",
-        f"{root}: no 2D keypoint files (.json, .csv) in it or in its subfolders ({', '.join(folders) or 'none'}).",
+        f"{root}: no 2D keypoint files ({', '.join(_SUFFIXES)}) in it or in its subfolders "
+        f"({', '.join(folders) or 'none'}).",
         _advice_for_empty(folders),
     )
 
@@ -128,8 +131,10 @@ def _advice_for_empty(folders: dict[str, Path]) -> str:
 
 def _keypoint_files(folder: Path) -> list[str]:
     with os.scandir(folder) as scan:
-        names = [e.name for e in scan if e.name.endswith((".json", ".csv")) and not e.name.startswith(".")]
-    return sorted(names, key=natural_key)
+        names = {e.name for e in scan if e.name.endswith(_SUFFIXES) and not e.name.startswith(".")}
+    # DeepLabCut writes the same table twice.
+    twice = {n for n in names if n.endswith(".h5") and n.removesuffix(".h5") + ".csv" in names}
+    return sorted(names - twice, key=natural_key)
 
 
 def _read_source(path: Path, names: Sequence[str], progress: Progress) -> RawKeypoints:
@@ -148,6 +153,8 @@ def _read_source(path: Path, names: Sequence[str], progress: Progress) -> RawKey
     progress.advance()
     if path.suffix == ".csv":
         return read_table(path)
+    if path.suffix == ".h5":
+        return read_hdf5(path)
     document = load_json(path)
     if is_mmpose(document) and not _is_one_image(document):
         return read_video(document, path)

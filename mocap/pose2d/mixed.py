@@ -44,8 +44,8 @@ def in_common_set(
     out = {c: _in_set(c, d, target) if c in others else d for c, d in detections.items()}
     listing = ", ".join(f"{c}: {s.name} ({_n_common(s, target)} in common)" for c, s in others.items())
     message = (
-        f"The cameras have different keypoint sets; all are read as {target.name}, by landmark ({listing}). Models place "
-        "a landmark differently by a centimetre or two, most at the hips."
+        f"The cameras have different keypoint sets; all are read as {target.name}, by landmark ({listing}). "
+        "Models place a landmark differently by a centimetre or two, most at the hips."
     )
     data = {"keypoint_set": target.name, "cameras": {c: s.name for c, s in others.items()}}
     return out, [Diagnostic("keypoint-sets-mixed", Severity.WARNING, message, data)]
@@ -60,8 +60,8 @@ def _in_set(camera: str, detections: CameraDetections, target: KeypointSet) -> C
     if _n_common(own, target) < MIN_COMMON:
         raise InputError(
             "keypoint-sets-differ",
-            f"{camera}: its keypoints ({own.name}: {', '.join(own.names)}) share fewer than {MIN_COMMON} landmarks with "
-            f"those of the other cameras ({target.name}).",
+            f"{camera}: its keypoints ({own.name}: {', '.join(own.names)}) share fewer than {MIN_COMMON} landmarks "
+            f"with those of the other cameras ({target.name}).",
             "Detect every camera with the same model.",
         )
     shape = (*detections.xy_px.shape[:2], len(target))

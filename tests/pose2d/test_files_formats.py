@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -125,6 +127,63 @@ def test_sleap_tables_keep_tracks(tmp_path: Path, tracks: list[str]) -> None:
     (tmp_path / "cam1.csv").write_text("\n".join(",".join(r) for r in rows))
     d = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
     np.testing.assert_array_equal(d.xy_px, XYS[:, :, :6, :2])
+
+
+def write_pandas_table(path: Path, columns: list[tuple[str, ...]], table: np.ndarray, labels: object = None) -> None:
+    """Write what `DataFrame.to_hdf(format="table")` of pandas writes, as far as a reader needs it."""
+    rows = np.zeros(len(table), [("index", "<i8"), ("values_block_0", "<f8", (table.shape[1],))])
+    rows["index"], rows["values_block_0"] = np.arange(len(table)), table
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs["pandas_type"] = np.bytes_(b"frame_table")
+        group.attrs["non_index_axes"] = np.bytes_(pickle.dumps(labels or [(1, columns)], protocol=0))
+        group["table"] = rows
+
+
+@pytest.mark.parametrize("individuals", [1, 2])
+def test_deeplabcut_hdf5(tmp_path: Path, individuals: int) -> None:
+    people = [("DLC_net",)] if individuals == 1 else [("DLC_net", f"ind{i}") for i in range(individuals)]
+    columns = [(*who, part, c) for who in people for part in FEW for c in ("x", "y", "likelihood")]
+    write_pandas_table(tmp_path / "cam1DLC_net.h5", columns, XYS[:, :individuals, :6].reshape(N, -1))
+    (tmp_path / "cam1DLC_net.csv").write_text("\n".join(",".join(r) for r in dlc_rows(individuals)))
+    from_csv = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
+    (tmp_path / "cam1DLC_net.csv").unlink()
+    d = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
+    np.testing.assert_array_equal(d.xy_px, XYS[:, :individuals, :6, :2])
+    np.testing.assert_array_equal(d.xy_px[:-1], from_csv.xy_px[:-1])
+    assert d.keypoint_set.names == FEW
+
+
+@pytest.mark.parametrize("n_tracks", [2, 31])
+def test_sleap_hdf5(tmp_path: Path, n_tracks: int) -> None:
+    """Few tracks stay apart; many are fragments, numbered within each frame."""
+    tracks, scores = np.full((n_tracks, 2, 6, N), np.nan), np.zeros((n_tracks, 6, N))
+    for f in range(N):
+        for p in range(P):
+            t = p if n_tracks == P else P * f + p
+            tracks[t, :, :, f], scores[t, :, f] = XYS[f, p, :6, :2].T, XYS[f, p, :6, 2]
+    with h5py.File(tmp_path / "cam1.analysis.h5", "w") as file:
+        file["tracks"], file["point_scores"] = tracks, scores
+        file["node_names"] = np.array([n.encode() for n in FEW])
+    d = read_keypoints(tmp_path, ["cam_1"], 50).detections["cam_1"]
+    np.testing.assert_array_equal(d.xy_px, XYS[:, :, :6, :2])
+    np.testing.assert_array_equal(d.score, XYS[:, :, :6, 2])
+
+
+def test_an_hdf5_file_cannot_run_anything(tmp_path: Path) -> None:
+    write_pandas_table(tmp_path / "cam1.h5", [], XYS[:, 0, :6].reshape(N, -1), labels=Path("x"))
+    with pytest.raises(InputError, match="is no text") as error:
+        read_keypoints(tmp_path, ["cam_1"], 50)
+    assert error.value.code == "keypoints-broken"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n broken"])
+def test_a_broken_hdf5_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cam1.h5").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_keypoints(tmp_path, ["cam_1"], 50)
+    assert error.value.code == "keypoints-broken"
+    assert "cam1.h5" in error.value.message
 
 
 @pytest.mark.parametrize(

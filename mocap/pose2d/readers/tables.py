@@ -7,13 +7,16 @@ one row per frame. SLEAP analysis CSV: columns `track, frame_idx, instance.score
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mocap.pose2d.readers.raw import RawKeypoints, broken, last_number
 
-_MAX_TRACKS = 20
+COORDINATES = ("x", "y", "likelihood")
+"""Of each body part in DeepLabCut's tables, in this order."""
+MAX_TRACKS = 20
 """More tracks than this are fragments: people are then numbered within each frame."""
 
 
@@ -43,21 +46,32 @@ def _value(cell: str) -> float:
 def _deeplabcut(rows: list[list[str]], path: Path) -> RawKeypoints:
     n_header = [row[0] for row in rows].index("coords") + 1
     head = {row[0]: row for row in rows[:n_header]}
-    coords = head["coords"]
-    columns = [i for i, c in enumerate(coords) if c in ("x", "y", "likelihood")]
-    if len(columns) % 3 or [coords[i] for i in columns[:3]] != ["x", "y", "likelihood"]:
-        raise ValueError("expected columns x, y, likelihood for each body part")
-    points = columns[::3]
-    individuals = [head["individuals"][i] if "individuals" in head else "" for i in points]
-    people = list(dict.fromkeys(i for i in individuals if i != "single"))
-    names = tuple(head["bodyparts"][i] for i, who in zip(points, individuals, strict=True) if who == people[0])
-    table = np.array([[_value(row[i]) for i in columns] for row in rows[n_header:]], np.float32)
-    of_person = {who: [k for k, w in enumerate(individuals) if w == who] for who in people}
-    values = np.stack([table.reshape(len(table), -1, 3)[:, of_person[who]] for who in people], 1)
-    numbers = [last_number(row[columns[0] - 1]) for row in rows[n_header:]]
+    used = [i for i, c in enumerate(head["coords"]) if c in COORDINATES]
+    individuals = head.get("individuals", [""] * len(head["coords"]))
+    columns = [(individuals[i], head["bodyparts"][i], head["coords"][i]) for i in used]
+    table = np.array([[_value(row[i]) for i in used] for row in rows[n_header:]], np.float32)
+    numbers = [last_number(row[used[0] - 1]) for row in rows[n_header:]]
     if None in numbers:
         raise ValueError("a row has no frame number")
-    frame = np.array(numbers, np.int64)
+    return deeplabcut_points(columns, np.array(numbers, np.int64), table, path)
+
+
+def deeplabcut_points(
+    columns: Sequence[tuple[str, str, str]], frame: np.ndarray, table: np.ndarray, path: Path
+) -> RawKeypoints:
+    """Return the detections of a table [row column] whose columns are (individual, body part, coordinate).
+
+    Raises ValueError when a body part lacks x, y or likelihood.
+    """
+    if len(columns) % 3 or any(
+        tuple(c[2] for c in columns[i : i + 3]) != COORDINATES for i in range(0, len(columns), 3)
+    ):
+        raise ValueError("expected columns x, y, likelihood for each body part")
+    parts = [(individual, name) for individual, name, _ in columns[::3]]
+    people = list(dict.fromkeys(who for who, _ in parts if who != "single"))
+    names = tuple(name for who, name in parts if who == people[0])
+    of_person = [[k for k, (w, _) in enumerate(parts) if w == who] for who in people]
+    values = np.stack([table.reshape(len(table), -1, 3)[:, index] for index in of_person], 1).astype(np.float32)
     n, p, k = values.shape[:3]
     return RawKeypoints(
         np.unique(frame), np.repeat(frame, p), np.tile(np.arange(p), n), values.reshape(n * p, k, 3), names, str(path)
@@ -73,12 +87,12 @@ def _sleap(rows: list[list[str]], path: Path) -> RawKeypoints:
     frame = np.array([int(float(row[at])) for row in rows[1:]], np.int64)
     values = np.array([[_value(row[i]) for i in columns] for row in rows[1:]], np.float32)
     tracks = list(dict.fromkeys(row[track_at] for row in rows[1:]))
-    named = all(tracks) and len(tracks) <= _MAX_TRACKS
-    person = np.array([tracks.index(row[track_at]) for row in rows[1:]], np.int64) if named else _order(frame)
+    named = all(tracks) and len(tracks) <= MAX_TRACKS
+    person = np.array([tracks.index(row[track_at]) for row in rows[1:]], np.int64) if named else order_in_frame(frame)
     return RawKeypoints(np.unique(frame), frame, person, values.reshape(len(frame), -1, 3), names, str(path))
 
 
-def _order(frame: np.ndarray) -> np.ndarray:
+def order_in_frame(frame: np.ndarray) -> np.ndarray:
     """[instance] place of each instance among those of its frame."""
     seen: dict[int, int] = {}
     return np.array([seen.update({f: seen.get(f, -1) + 1}) or seen[f] for f in frame.tolist()], np.int64)
