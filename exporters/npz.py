@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from exporters.job import Job, max_distance_m, require
+from mocap.core.limbs import of_keypoints, put_back
+from mocap.core.take import SolvedTake
 
 
 def write(job: Job, path: Path) -> None:
@@ -14,11 +16,14 @@ def write(job: Job, path: Path) -> None:
 
     Arrays: `time_s` [frame] master time, `names` [keypoint], `xyz_m` [frame keypoint 3], `sigma_m` [frame keypoint] 1
     standard deviation per axis, `source` [frame keypoint] uint8, `inlier_probability` [camera frame keypoint] of the
-    cameras' own frames, `contact_names`, `contact` [frame contact], `joint_names`, `joint_R_world` [frame joint 3 3],
-    `joint_xyz_m` [frame joint 3], `camera_names`, `source_names` (what the numbers of `source` mean).
+    detections as they came, at the cameras' own frames (0 where a limb's left and right were found exchanged),
+    `exchanged` [camera frame keypoint] which detections those are, `contact_names`, `contact` [frame contact],
+    `joint_names`, `joint_R_world` [frame joint 3 3], `joint_xyz_m` [frame joint 3], `camera_names`, `source_names`
+    (what the numbers of `source` mean).
     """
     take = job.take
     R_world, positions = job.joints_world
+    exchanged, probability = _as_detected(take)
     arrays: dict[str, np.ndarray] = {
         "time_s": take.keypoints.time_s,
         "names": np.array(take.keypoints.keypoint_set.names),
@@ -27,7 +32,8 @@ def write(job: Job, path: Path) -> None:
         "source": take.keypoints.source,
         "source_names": np.array(["missing", "measured", "interpolated", "solved", "edited"]),
         "camera_names": np.array(take.detections.camera_names),
-        "inlier_probability": take.inlier_probability,
+        "inlier_probability": probability,
+        "exchanged": exchanged,
         "contact_names": np.array(take.contact_names, dtype=np.str_),
         "contact": take.contact,
         "joint_names": np.array(take.motion.skeleton.joint_names),
@@ -36,6 +42,14 @@ def write(job: Job, path: Path) -> None:
     }
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _as_detected(take: SolvedTake) -> tuple[np.ndarray, np.ndarray]:
+    """Return which detections were of the other side, and the inlier probability of each as it came."""
+    keypoint_set = take.detections.keypoint_set
+    probability = put_back(take.inlier_probability, take.exchanged, keypoint_set)
+    exchanged = of_keypoints(take.exchanged, keypoint_set) & np.isfinite(probability)
+    return exchanged, np.where(exchanged, np.float32(0.0), probability)
 
 
 def read_back(job: Job, path: Path) -> float:

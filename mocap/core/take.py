@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.keypoints import Keypoints2D, Points3D
+from mocap.core.limbs import limb_pairs
 from mocap.core.skeleton import Motion
 from mocap.core.timeline import Timeline
 
@@ -22,21 +23,17 @@ class PointsResult:
     timeline: Timeline
     detections: Keypoints2D
     """The detections as used: limbs whose sides a view had exchanged are put back."""
-    exchanged: dict[str, int]
-    """Frames in which a limb's sides were put back, by camera (arms, legs and head count apart)."""
-    inlier_probability: np.ndarray
-    """[camera frame keypoint] float32, of the detections' frames; NaN where nothing was detected."""
+    exchanged: np.ndarray
+    """[camera frame limb] bool, limbs of `limbs.limb_pairs`, frames of the detections: whether sides were put back."""
     sigma_px: np.ndarray
     """[camera frame keypoint] float32 noise of each detection, 1 sd per axis; NaN where nothing was detected."""
-    rejected: dict[str, int]
-    """Observations left out, by reason."""
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.inlier_probability)
         if self.points.xyz_m.shape[0] != self.timeline.n_frames:
             raise ValueError("points must lie on the timeline, one per frame")
-        for name in ("inlier_probability", "sigma_px"):
-            object.__setattr__(self, name, frozen(getattr(self, name), np.float32, shape, name))
+        c, f, _, k = self.detections.score.shape
+        object.__setattr__(self, "sigma_px", frozen(self.sigma_px, np.float32, (c, f, k), "sigma_px"))
+        object.__setattr__(self, "exchanged", frozen(self.exchanged, np.bool_, (c, f, None), "exchanged"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +52,7 @@ class SolvedTake:
     """Final keypoints: fixed points of the moving skeleton, bone lengths constant."""
     motion: Motion
     inlier_probability: np.ndarray
-    """[camera frame keypoint] float32, of `detections`' frames; NaN where nothing was detected."""
+    """[camera frame keypoint] float32, of `detections` (sides put back); NaN where nothing was detected."""
     contact_names: tuple[str, ...]
     """Joints whose ground contact is known, e.g. ('LeftFoot', 'RightFoot')."""
     contact: np.ndarray
@@ -63,6 +60,9 @@ class SolvedTake:
     rejected: dict[str, int]
     """How many observations were rejected, by reason."""
     diagnostics: tuple[Diagnostic, ...] = ()
+    exchanged: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
+    """[camera frame limb] bool, limbs of `limbs.limb_pairs`: whether `detections` has their sides put back; empty
+    where none has."""
 
     def __post_init__(self) -> None:
         f, k = self.motion.timeline.n_frames, len(self.detections.keypoint_set)
@@ -74,4 +74,7 @@ class SolvedTake:
         object.__setattr__(
             self, "inlier_probability", frozen(self.inlier_probability, np.float32, shape, "inlier_probability")
         )
+        limbs = (*shape[:2], len(limb_pairs(self.detections.keypoint_set)))
+        exchanged = self.exchanged if np.size(self.exchanged) else np.zeros(limbs, bool)
+        object.__setattr__(self, "exchanged", frozen(exchanged, np.bool_, limbs, "exchanged"))
         object.__setattr__(self, "contact", frozen(self.contact, np.bool_, (f, len(self.contact_names)), "contact"))

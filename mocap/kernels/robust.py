@@ -8,6 +8,9 @@ INLIER = 0.35
 """Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations at c^2 = 12."""
 MAX_LAG_S = 0.25
 """Correlation of residuals beyond this time is slow bias, which no spread within a take can show."""
+MIN_SIGMA_PX = 0.5
+MAX_SIGMA_FACTOR = 5.0
+"""Noise of a poor score against that of the take; beyond, a detection is an error and not a vague one."""
 RAYLEIGH_MEDIAN = 1.1774
 """Median length of a 2-vector of unit-variance Gaussian components: sqrt(2 ln 2)."""
 
@@ -61,6 +64,22 @@ def fit_sigma_of_score(
     if len(centres) < 2:
         return np.array([0.5]), np.array([rayleigh_scale(lengths_px)])
     return np.array(centres), np.minimum.accumulate(np.array(sigmas))
+
+
+def noise_of_detections(lengths_px: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the noise per axis [camera frame keypoint] in pixels, from residual lengths and scores of that shape.
+
+    A function of the score, times one factor per keypoint (hips are vaguer than eyes); at least MIN_SIGMA_PX, 1 where
+    nothing tells.
+    """
+    knots = fit_sigma_of_score(lengths_px, score)
+    # where most of a score's detections are wrong their spread says nothing about noise
+    sigma = np.minimum(np.interp(score, *knots), MAX_SIGMA_FACTOR * rayleigh_scale(lengths_px.ravel()))
+    for k in range(sigma.shape[2]):
+        factor = rayleigh_scale((lengths_px[..., k] / sigma[..., k]).ravel())
+        if np.isfinite(factor):
+            sigma[..., k] *= np.clip(factor, 0.5, 2.0)
+    return np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
 
 
 def correlation_inflation(residual: np.ndarray, used: np.ndarray, max_lag: int) -> float:

@@ -13,28 +13,28 @@ import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from mocap.core.camera import CameraRig
-from mocap.core.keypoints import Keypoints2D, Points3D, Source
+from mocap.core.keypoints import Keypoints2D, KeypointSet, Points3D, Source
+from mocap.core.limbs import limb_pairs, put_back, with_sides_put_back
 from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
+from mocap.kernels.evidence import EXCHANGED, Judgement, distances_px, judge
 from mocap.kernels.reprojection import normal_equations, residuals_px
 from mocap.kernels.robust import (
     INLIER,
     MAX_LAG_S,
     correlation_inflation,
-    fit_sigma_of_score,
     geman_mcclure,
-    rayleigh_scale,
+    noise_of_detections,
 )
 from mocap.kernels.trajectories import fill_gaps_linearly, smooth_step, trajectory_variance
 from mocap.reconstruct.hypotheses import best_hypotheses
-from mocap.reconstruct.sides import exchanged_limbs, limb_groups, put_back
 
 ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
 """Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
-SIDES_STEP = 3
-"""Step of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
+SIDES_STEPS = (3,)
+"""Steps of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
 WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
 """Trajectories are solved in overlapping windows: memory stays bounded, and a cut 60 frames away moves nothing."""
 START_ACCELERATION_M_S2 = 8.0
@@ -43,9 +43,6 @@ SPEED_M_S = 5.0
 """Weak prior on speed, of the order of a sprint: it keeps long gaps from being extrapolated away."""
 MAX_GAP_S = 0.5
 """Longer gaps are left to the skeleton solve: a single point's history does not say where it went."""
-MIN_SIGMA_PX = 0.5
-MAX_SIGMA_FACTOR = 5.0
-"""Noise of a poor score against that of the take; beyond, a detection is an error and not a vague one."""
 MIN_FRAMES = 3
 """Second differences need three frames."""
 
@@ -64,10 +61,8 @@ def reconstruct_points(
     xyz = np.full((n_frames, n_keypoints, 3), np.nan)
     variance = np.full((n_frames, n_keypoints), np.nan)
     views = np.zeros((n_frames, n_keypoints))
-    groups = limb_groups(detections.keypoint_set)
-    mirror = np.array(detections.keypoint_set.mirror)
-    exchanged = np.zeros((*everything.frame.shape, len(groups)), bool)
-    probability = np.full(everything.seen.shape, np.nan)
+    keypoint_set = detections.keypoint_set
+    exchanged = np.zeros((*everything.frame.shape, len(limb_pairs(keypoint_set))), bool)
     sigma_px = np.full(everything.seen.shape, np.nan)
     starts = range(0, n_frames, WINDOW_FRAMES)
     progress.start("Reconstructing points", len(starts))
@@ -76,7 +71,7 @@ def reconstruct_points(
         low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
         window, index = everything.window(low, high)
         if high - low >= MIN_FRAMES and window.seen.any():
-            solved = _Trajectories(window, high - low, float(timeline.fps), groups, mirror)
+            solved = _Trajectories(window, high - low, float(timeline.fps), keypoint_set)
             solved.solve()
             keep = slice(start - low, stop - low)
             xyz[start:stop], variance[start:stop] = solved.points[keep], solved.variance()[keep]
@@ -84,7 +79,6 @@ def reconstruct_points(
             camera, at = np.nonzero(
                 (index >= 0) & (window.frame >= start - low - 0.5) & (window.frame < stop - low - 0.5)
             )
-            probability[camera, index[camera, at]] = solved.weight[camera, at]
             sigma_px[camera, index[camera, at]] = solved.sigma_px[camera, at]
             exchanged[camera, index[camera, at]] = solved.exchanged[camera, at]
         progress.advance()
@@ -92,28 +86,24 @@ def reconstruct_points(
     source = _sources(xyz, views, round(MAX_GAP_S * float(timeline.fps)))
     missing = source == Source.MISSING
     xyz[missing], variance[missing] = np.nan, np.nan
-    unseen = ~put_back(everything.seen, exchanged, groups, mirror)
-    probability[unseen], sigma_px[unseen] = np.nan, np.nan
+    unseen = ~put_back(everything.seen, exchanged, keypoint_set)
+    sigma_px[unseen] = np.nan
     return PointsResult(
         points=Points3D(detections.keypoint_set, timeline.time_s, xyz, np.sqrt(variance), source),
         timeline=timeline,
-        detections=_with_sides_put_back(detections, exchanged, groups, mirror),
-        exchanged=dict(zip(detections.camera_names, exchanged.sum((1, 2)).tolist(), strict=True)),
-        inlier_probability=probability,
+        detections=with_sides_put_back(detections, exchanged),
+        exchanged=exchanged,
         sigma_px=sigma_px,
-        rejected=_rejected(detections, everything, ~unseen, probability),
     )
 
 
 class _Trajectories:
     """The trajectories of one window: state of the annealed, re-weighted Gauss-Newton iteration."""
 
-    def __init__(
-        self, observations: Observations, n_frames: int, fps: float, groups: np.ndarray, mirror: np.ndarray
-    ) -> None:
+    def __init__(self, observations: Observations, n_frames: int, fps: float, keypoint_set: KeypointSet) -> None:
         self.observations = observations
-        self.groups, self.mirror = groups, mirror
-        self.exchanged = np.zeros((*observations.frame.shape, len(groups)), bool)
+        self.keypoint_set = keypoint_set
+        self.exchanged = np.zeros((*observations.frame.shape, len(limb_pairs(keypoint_set))), bool)
         self.n_frames = n_frames
         self.fps = fps
         start = fill_gaps_linearly(best_hypotheses(observations, n_frames))
@@ -128,7 +118,7 @@ class _Trajectories:
     def solve(self) -> None:
         """Anneal the robust loss; measure the noise of the scores and the liveliness of each keypoint on the way."""
         for step, scale_squared in enumerate(ANNEALING):
-            if step == SIDES_STEP:
+            if step in SIDES_STEPS:
                 self._put_sides_back()
             if step % 3 == 0:
                 self._measure_noise()
@@ -184,29 +174,22 @@ class _Trajectories:
     def _put_sides_back(self) -> None:
         """Find limbs that a view shows with left and right exchanged, and change their observations over."""
         o = self.observations
-        at = np.nan_to_num(o.at_own_times(self.points))
-        geometry = (o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m)
-        own = (residuals_px(at, *geometry) ** 2).sum(-1) / self.sigma_px**2
-        crossed = (residuals_px(at[:, :, self.mirror], *geometry) ** 2).sum(-1) / self.sigma_px**2
-        self.exchanged = exchanged_limbs(own, crossed, self.groups)
-        if self.exchanged.any():
-            turned = (put_back(v, self.exchanged, self.groups, self.mirror) for v in (o.xy, o.px_per_unit, o.score))
-            xy, px_per_unit, score = turned
+        turned = self._judgement().state == EXCHANGED
+        self.exchanged ^= turned
+        if turned.any():
+            xy, px_per_unit, score = (put_back(v, turned, self.keypoint_set) for v in (o.xy, o.px_per_unit, o.score))
             self.observations = replace(o, xy=xy, px_per_unit=px_per_unit, score=score)
 
+    def _judgement(self) -> Judgement:
+        o = self.observations
+        at = np.nan_to_num(o.at_own_times(self.points))
+        mirror = np.array(self.keypoint_set.mirror)
+        distances = distances_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m, mirror)
+        return judge(*distances, self.sigma_px, tuple(limb_pairs(self.keypoint_set).values()), self.fps)
+
     def _measure_noise(self) -> None:
-        """Fit noise as a function of score, then one factor per keypoint (hips are vaguer than eyes)."""
-        length = np.linalg.norm(self._residuals(), axis=-1)
-        knots = fit_sigma_of_score(length, self.observations.score)
-        # where most of a score's detections are wrong their spread says nothing about noise
-        sigma = np.minimum(
-            np.interp(self.observations.score, *knots), MAX_SIGMA_FACTOR * rayleigh_scale(length.ravel())
-        )
-        for k in range(sigma.shape[2]):
-            factor = rayleigh_scale((length[..., k] / sigma[..., k]).ravel())
-            if np.isfinite(factor):
-                sigma[..., k] *= np.clip(factor, 0.5, 2.0)
-        self.sigma_px = np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
+        lengths = np.linalg.norm(self._residuals(), axis=-1)
+        self.sigma_px = noise_of_detections(lengths, self.observations.score)
 
     def _measure_acceleration(self) -> None:
         """Set each keypoint's acceleration level from its motion: half the take's level, half that of half a second.
@@ -217,16 +200,6 @@ class _Trajectories:
         local = uniform_filter1d(squared, max(3, round(0.5 * self.fps)), axis=0, mode="nearest")
         level = np.sqrt(0.5 * local + 0.5 * np.median(local, axis=0))
         self.acceleration_m_s2 = np.maximum(level, MIN_ACCELERATION_M_S2)
-
-
-def _with_sides_put_back(
-    detections: Keypoints2D, exchanged: np.ndarray, groups: np.ndarray, mirror: np.ndarray
-) -> Keypoints2D:
-    if not exchanged.any():
-        return detections
-    xy_px = put_back(detections.xy_px[:, :, 0], exchanged, groups, mirror)[:, :, None]
-    score = put_back(detections.score[:, :, 0], exchanged, groups, mirror)[:, :, None]
-    return replace(detections, xy_px=xy_px, score=score)
 
 
 def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:
@@ -248,15 +221,3 @@ def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:
         edge = ((after == 0) & (right <= max_gap // 2)) | ((after == len(at)) & (left <= max_gap // 2))
         source[edge & ~measured[:, k], k] = Source.INTERPOLATED
     return source
-
-
-def _rejected(
-    detections: Keypoints2D, observations: Observations, seen: np.ndarray, probability: np.ndarray
-) -> dict[str, int]:
-    """Count the detections that were not used, by reason."""
-    detected = detections.score[:, :, 0] > 0
-    return {
-        "outside_lens_model": int((detected & ~observations.seen).sum()),
-        "outside_take": int((seen & np.isnan(probability)).sum()),
-        "inconsistent": int((probability <= INLIER).sum()),
-    }

@@ -25,6 +25,7 @@ from mocap.kernels.trajectories import fill_gaps_linearly
 from mocap.solve.attach import attach_points
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, RIG_JOINTS, RIG_NAMES, RIG_PARENTS
 from mocap.solve.contacts import CONTACT_JOINTS, detect_contacts
+from mocap.solve.evidence import judge_take
 from mocap.solve.fit import (
     FOOT_LANDMARKS,
     SHAPE_FRAMES,
@@ -90,18 +91,20 @@ def solve_take(
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
     keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
     contact = _contacts(pose, shape, float(timeline.fps))
+    evidence = judge_take(rig, detections, reconstructed.exchanged, timeline, keypoints)
     return SolvedTake(
         subject=subject,
         rig=rig,
-        detections=detections,
+        detections=evidence.detections,
         points=points,
         keypoints=keypoints,
         motion=motion,
-        inlier_probability=reconstructed.inlier_probability,
+        inlier_probability=evidence.inlier_probability,
         contact_names=CONTACT_JOINTS,
         contact=contact,
-        rejected=reconstructed.rejected,
-        diagnostics=tuple(_findings(reconstructed, names)),
+        rejected=evidence.rejected,
+        diagnostics=(*_findings(reconstructed, names), *evidence.diagnostics),
+        exchanged=evidence.exchanged,
     )
 
 
@@ -256,7 +259,7 @@ def _contacts(pose: Pose, shape: Shape, fps: float) -> np.ndarray:
 
 
 def _findings(reconstructed: PointsResult, names: tuple[str, ...]) -> list[Diagnostic]:
-    """Say which landmarks were never measured and so follow from the body alone, and where sides were put back."""
+    """Say which landmarks were never measured and so follow from the body alone."""
     points = reconstructed.points
     findings: list[Diagnostic] = []
     unmeasured = [n for n in points.keypoint_set.landmarks if n in LANDMARKS and n not in names]
@@ -266,11 +269,4 @@ def _findings(reconstructed: PointsResult, names: tuple[str, ...]) -> list[Diagn
         )
         data = {"landmarks": unmeasured, "frames": len(points.xyz_m)}
         findings.append(Diagnostic("landmarks-not-measured", Severity.WARNING, message, data))
-    exchanged = {camera: n for camera, n in reconstructed.exchanged.items() if n}
-    if exchanged:
-        each = ", ".join(f"{camera} {n}" for camera, n in exchanged.items())
-        message = (
-            f"arms, legs or head had left and right exchanged in some frames and were put back: {each} (limb-frames)"
-        )
-        findings.append(Diagnostic("limbs-exchanged", Severity.INFO, message, {"limb_frames": exchanged}))
     return findings

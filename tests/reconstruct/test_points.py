@@ -12,7 +12,7 @@ from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
 from mocap.core.timeline import Timeline, TimeMap
 from mocap.reconstruct import points as module
-from mocap.reconstruct.points import INLIER, reconstruct_points
+from mocap.reconstruct.points import reconstruct_points
 from mocap.synth.detections import Faults, SyntheticDetections, detect
 from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
@@ -47,16 +47,12 @@ def test_clean_detections_give_the_truth(performer: Performer, model: LensModel)
     assert np.nanmax(_error_m(result.points.xyz_m, performer, timeline)) < 6 * MM
 
 
-def test_a_fifth_of_gross_errors_is_found_and_hardly_harms(performer: Performer) -> None:
+def test_a_fifth_of_gross_errors_hardly_harms(performer: Performer) -> None:
     rig, seen, timeline = _take(performer, 5, noise_px=2.0, outlier_share=0.15, dropout_share=0.1, swap_share=0.03)
     result = reconstruct_points(seen.keypoints, rig, timeline)
     error = _error_m(result.points.xyz_m, performer, timeline)
     assert np.nanmean(error) < 12 * MM
     assert np.nanquantile(error, 0.99) < 45 * MM
-    called = result.inlier_probability <= INLIER
-    true = seen.is_outlier[:, :, 0]
-    assert (called & true).sum() / true.sum() > 0.95
-    assert result.rejected["inconsistent"] == called.sum()
 
 
 def test_a_long_gap_is_missing_and_a_short_one_is_labelled(performer: Performer) -> None:
@@ -112,7 +108,7 @@ def test_a_camera_that_sees_nothing_changes_nothing(performer: Performer) -> Non
     xy[2], score[2] = np.nan, 0.0
     blind = reconstruct_points(Keypoints2D(k.keypoint_set, k.camera_names, xy, score, k.time_s), rig, timeline)
     assert np.isfinite(blind.points.xyz_m).all()
-    assert np.isnan(blind.inlier_probability[2]).all()
+    assert np.isnan(blind.sigma_px[2]).all()
 
 
 def test_one_camera_alone_gives_no_points(performer: Performer) -> None:
