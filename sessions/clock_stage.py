@@ -15,6 +15,8 @@ from mocap.core.progress import Progress
 from mocap.core.timeline import TimeMap
 from mocap.media.audio import Sound, recording_sound
 from mocap.media.probe import VideoInfo
+from mocap.media.telemetry import read_telemetry
+from mocap.sync.gps import gps_evidence
 from mocap.sync.synchronise import Sources, SyncResult, synchronise
 from mocap.sync.timecode import timecode_evidence
 
@@ -35,6 +37,8 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
     views = {c: inputs["fit"][c].map(d) for c, d in inputs["keypoints"].items()}
     sounds = _sounds(inputs["videos"], footage)
     labels = timecode_evidence({c: i.timecode for c, i in footage.items()})
+    telemetry = {c: read_telemetry(inputs["videos"][c], (), i.start_s) for c, i in footage.items()}
+    labels += gps_evidence({c: None if t is None else t.gps for c, t in telemetry.items()})
     sources = Sources(names, sounds, views, inputs["rig"], more=labels, frame_s=frame_s)
     try:
         result = synchronise(sources, progress)

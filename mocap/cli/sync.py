@@ -1,4 +1,4 @@
-"""`mocap sync`: one clock per camera, from sound and motion."""
+"""`mocap sync`: one clock per camera, from sound, motion, timecode, satellite time and flashes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from mocap.sync.evidence import Evidence
     from mocap.sync.synchronise import Sources
 
-SUMMARY = "one clock per camera: offset, drift and how sure, from sound and motion"
+SUMMARY = "one clock per camera: offset, drift and how sure, from sound, motion, timecode, GPS and flashes"
 EXAMPLE = """mocap sync cam1.mp4 cam2.mp4 --rig rig.toml --out sync.json
 mocap sync --keypoints pose/ --fps 60 --rig rig.toml --out sync.json"""
-METHODS = ("timecode", "audio", "motion")
+METHODS = ("timecode", "gps", "audio", "motion", "flash")
+USUAL = METHODS[:-1]
+"""Flashes are looked for only when asked: every frame must be decoded for them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints, e.g. 60000/1001")
     parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
     parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras: much surer from motion")
-    parser.add_argument("--methods", default=",".join(METHODS), metavar="LIST", help="default: %(default)s")
+    of_what = f"of {','.join(METHODS)}; default: %(default)s"
+    parser.add_argument("--methods", default=",".join(USUAL), metavar="LIST", help=of_what)
     parser.add_argument("--clap-at", type=point3, metavar="X,Y,Z", help="the claps were here (metres); needs --rig")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON with the clocks")
 
@@ -129,9 +132,30 @@ def _from_files(
     if "timecode" in methods:
         from mocap.sync.timecode import timecode_evidence
 
-        more = timecode_evidence({c: None if i is None else i.timecode for c, i in infos.items()})
+        more += timecode_evidence({c: None if i is None else i.timecode for c, i in infos.items()})
+    if "gps" in methods:
+        from mocap.media.telemetry import read_telemetry
+        from mocap.sync.gps import gps_evidence
+
+        telemetry = {c: read_telemetry(files[c], (), i.start_s) for c, i in infos.items() if i is not None}
+        more += gps_evidence({c: None if t is None else t.gps for c, t in telemetry.items()})
+    if "flash" in methods:
+        more += _flashes(files, infos, ui)
     rates = [float(i.fps) for i in infos.values() if i is not None]
     return Sources(tuple(files), sounds, views, rig, clap, more, frame_s=1 / max(rates, default=60.0))
+
+
+def _flashes(files: dict[str, Path], infos: dict[str, VideoInfo | None], ui: Ui) -> list[Evidence]:
+    """Return what flashes in the videos say; every frame is decoded."""
+    from mocap.core.progress import track
+    from mocap.media.decode import frames
+    from mocap.sync.flash import find_flashes, flash_evidence, mean_brightness
+
+    seen = {}
+    for c, info in track(infos.items(), ui.progress, "Looking for flashes", len(infos)):
+        if info is not None:
+            seen[c] = find_flashes(*mean_brightness((f.time_s, f.rgb) for f in frames(files[c], info)))
+    return flash_evidence(seen)
 
 
 def _probed(file: Path) -> VideoInfo | None:

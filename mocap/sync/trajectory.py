@@ -43,7 +43,7 @@ def smooth_motion(points: np.ndarray, variance: np.ndarray, time_s: np.ndarray, 
     whole = joined[2:] & joined[1:-1] & joined[:-2] if len(points) > 3 else np.zeros(0, bool)
     place = np.full(points.shape, np.nan)
     for k in range(points.shape[1]):
-        ok = np.isfinite(points[:, k]).all(-1)
+        ok: np.ndarray = np.asarray(np.isfinite(points[:, k]).all(-1))
         if ok.sum() > 3 and whole.any():
             weight = np.where(ok, 1 / np.where(ok, variance[:, k], 1.0), 0.0)
             place[:, k] = _smoothed(np.where(ok[:, None], points[:, k], 0.0), weight, whole)
