@@ -58,7 +58,7 @@ def metric_error(rig: CameraRig, views: BoardViews) -> MetricError:
         seen = np.isfinite(corners).all(-1)
         if seen.sum() < 6:
             continue
-        R, t = _rigid(board[seen], corners[seen])
+        R, t = rigid_fit(board[seen], corners[seen])
         off = corners[seen] - (board[seen] @ R.T + t)
         true = np.linalg.norm(board[seen][:, None] - board[seen][None], axis=-1)
         found = np.linalg.norm(corners[seen][:, None] - corners[seen][None], axis=-1)
@@ -79,7 +79,7 @@ def metric_error(rig: CameraRig, views: BoardViews) -> MetricError:
     )
 
 
-def _rigid(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rigid_fit(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return R, t of the rigid motion that maps points [n 3] best (W. Kabsch, 1976)."""
     a, b = source.mean(0), target.mean(0)
     u, _, vt = np.linalg.svd((source - a).T @ (target - b))
