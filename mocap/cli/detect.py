@@ -13,6 +13,7 @@ from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "find people's 2D keypoints in videos"
 EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model rtmpose --out keypoints"
+FORMATS = ("openpose", "coco", "npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,19 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for <camera>_json/, one JSON file per frame"
     )
+    parser.add_argument(
+        "--to",
+        type=_formats,
+        default=("openpose", "npz"),
+        metavar="FORMATS",
+        help="openpose (one JSON file per frame), coco (one JSON file per camera), npz (arrays with exact times); "
+        "default: openpose,npz",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace keypoints that are in DIR already")
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect and write OpenPose-style JSON, one folder per camera."""
     from mocap.media.probe import probe
+    from mocap.pose2d.detections_out import check_files, write_files
     from mocap.pose2d.estimator import detect_videos
     from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
 
     videos = _by_camera(args.videos)
     infos = {camera: probe(path) for camera, path in videos.items()}
-    check_targets(args.out, videos, args.overwrite)
+    kinds = [kind for kind in args.to if kind != "openpose"]
+    if "openpose" in args.to:
+        check_targets(args.out, videos, args.overwrite)
+    for kind in kinds:
+        check_files(args.out, videos, kind, args.overwrite)
     with output_folder(args.out):
         model = make_estimator(
             args.model, ui.progress, device=args.device, detector=args.detector, flip_test=args.flip_test
@@ -53,22 +67,26 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         start_s = time.perf_counter()
         found = detect_videos(videos, model, infos=infos, progress=ui.progress)
         seconds = time.perf_counter() - start_s
-        folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
+        written = {kind: write_files(args.out, found, kind) for kind in kinds}
+        if "openpose" in args.to:
+            folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
+            written = {"openpose": folders, **written}
     cameras = {}
     lines = []
     for camera, d in found.items():
         share = [float(np.isfinite(d.xy_px[:, p]).any((-1, -2)).mean()) for p in range(d.n_persons)]
         cameras[camera] = {
-            "folder": str(folders[camera]),
+            "files": {kind: str(paths[camera]) for kind, paths in written.items()},
             "n_frames": d.n_frames,
             "n_persons": d.n_persons,
             "share_of_frames": share,
             "diagnostics": [x.to_json() for x in d.diagnostics],
         }
         people = ", ".join(f"{s:.0%}" for s in share) or "nobody"
-        lines.append(f"{camera}: {d.n_frames} frames, people seen in: {people} -> {folders[camera]}")
+        lines.append(f"{camera}: {d.n_frames} frames, people seen in: {people}")
         lines += [f"  note: {x.message}" for x in d.diagnostics]
     n = sum(d.n_frames for d in found.values())
+    lines.append(f"written to {args.out}: {', '.join(args.to)}")
     lines.append(f"{n} frames in {seconds:.1f} s ({n / seconds:.0f} a second). {model.notice}")
     data = {
         "model": model.identity.to_json(),
@@ -79,6 +97,14 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         "cameras": cameras,
     }
     return Result(data, "\n".join(lines))
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Return formats from a list with commas."""
+    names = tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
+    if not names or any(n not in FORMATS for n in names):
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(FORMATS)}, got {text!r}")
+    return names
 
 
 def _by_camera(videos: list[Path]) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from mocap.core.keypoints import KeypointSet, keypoint_set_names, load_keypoint_
 from mocap.core.progress import NoProgress, Progress
 from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.mixed import in_common_set
+from mocap.pose2d.readers.archive import read_archive
 from mocap.pose2d.readers.coco import is_coco, read_coco
 from mocap.pose2d.readers.frames import json_files, read_frames
 from mocap.pose2d.readers.hdf5 import read_hdf5
@@ -28,7 +29,8 @@ from mocap.pose2d.recognise import choose_keypoint_set
 
 SIZE_UNKNOWN = (0, 0)
 """`CameraDetections.size_px` of imported detections: the files do not say how large the images were."""
-_SUFFIXES = (".json", ".csv", ".h5")
+_SUFFIXES = (".npz", ".csv", ".h5", ".coco.json", ".json")
+"""Of files that are alike but for these the first is read: programs write one table in several formats."""
 _MAX_SPARSE = 50
 """Frame numbers may span this many times the number of files before they are taken for something else."""
 
@@ -51,9 +53,9 @@ def read_keypoints(
     """Return the 2D detections under `folder`, one subfolder or file per camera (names: `match_cameras`).
 
     Formats, recognised by content: OpenPose-style JSON and MMPose JSON, one file per frame; AlphaPose, COCO and MMPose
-    JSON, DeepLabCut and SLEAP CSV and HDF5, one file per camera. A file's number is the frame's number k in all
-    cameras, at k / fps on the camera's clock. All cameras start at the smallest number of the take; frames without a
-    file are NaN. The person axis is the order in the file, not a track.
+    JSON, DeepLabCut and SLEAP CSV and HDF5, and our own archives, one file per camera. A file's number is the frame's
+    number k in all cameras, at k / fps on the camera's clock unless the file holds times. All cameras start at the
+    smallest number of the take; frames without a file are NaN. The person axis is the order in the file, not a track.
 
     Cameras with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
 
@@ -131,10 +133,14 @@ def _advice_for_empty(folders: dict[str, Path]) -> str:
 
 def _keypoint_files(folder: Path) -> list[str]:
     with os.scandir(folder) as scan:
-        names = {e.name for e in scan if e.name.endswith(_SUFFIXES) and not e.name.startswith(".")}
-    # DeepLabCut writes the same table twice.
-    twice = {n for n in names if n.endswith(".h5") and n.removesuffix(".h5") + ".csv" in names}
-    return sorted(names - twice, key=natural_key)
+        names = [e.name for e in scan if e.name.endswith(_SUFFIXES) and not e.name.startswith(".")]
+    best: dict[str, str] = {}
+    for name in names:
+        suffix = next(x for x in _SUFFIXES if name.endswith(x))
+        stem = name.removesuffix(suffix)
+        if stem not in best or _SUFFIXES.index(suffix) < _SUFFIXES.index(best[stem].removeprefix(stem)):
+            best[stem] = name
+    return sorted(best.values(), key=natural_key)
 
 
 def _read_source(path: Path, names: Sequence[str], progress: Progress) -> RawKeypoints:
@@ -155,6 +161,8 @@ def _read_source(path: Path, names: Sequence[str], progress: Progress) -> RawKey
         return read_table(path)
     if path.suffix == ".h5":
         return read_hdf5(path)
+    if path.suffix == ".npz":
+        return read_archive(path)
     document = load_json(path)
     if is_mmpose(document) and not _is_one_image(document):
         return read_video(document, path)
@@ -234,6 +242,8 @@ def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fractio
         xy[raw.frame - first, raw.person] = np.where(missing[..., None], np.nan, raw.xys[..., :2])
         score[raw.frame - first, raw.person] = np.where(missing, 0.0, np.minimum(raw.xys[..., 2], 1.0))
     time_s = np.array([float(k / Fraction(fps)) for k in range(first, first + n_frames)])
+    if raw.time_s is not None:
+        time_s[numbers - first] = raw.time_s
     return CameraDetections(points, xy, score, time_s, SIZE_UNKNOWN)
 
 

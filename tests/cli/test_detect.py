@@ -72,6 +72,20 @@ def test_every_frame_gets_a_file_and_json_says_where(
     assert data["is_fallback"] is True
     assert data["cameras"]["cam1"]["n_frames"] == 7
     assert sorted(p.name for p in (out / "cam1_json").iterdir())[-1] == "cam1_000006.json"
+    assert data["cameras"]["cam1"]["files"] == {
+        "openpose": str(out / "cam1_json"),
+        "npz": str(out / "cam1.npz"),
+    }
+    assert sorted(p.name for p in out.iterdir()) == ["cam1.npz", "cam1_json"]
+
+
+@pytest.mark.usefixtures("dot")
+def test_only_the_formats_asked_for_are_written(video: Path, tmp_path: Path) -> None:
+    arguments = ["detect", str(video), "--model", "blazepose", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--to", "coco"]) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["cam1.coco.json"]
+    assert main([*arguments, "--to", "coco"]) == 1
+    assert main([*arguments, "--to", "xml"]) == 2
 
 
 @pytest.mark.usefixtures("dot")

@@ -8,8 +8,11 @@ annotations: `{"images", "annotations", "categories"}` with visibility 0, 1, 2 i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
+
+import numpy as np
 
 from mocap.pose2d.readers.frames import openpose_people
 from mocap.pose2d.readers.raw import RawKeypoints, broken, collect, last_number
@@ -71,9 +74,14 @@ def _by_frame(instances: Iterable[tuple[int, list[float]]]) -> list[tuple[int, l
 def _annotations(document: dict[str, Any], path: Path) -> RawKeypoints:
     numbers = {e["id"]: _number(e.get("file_name", e["id"])) for e in document["images"]}
     frames: dict[int, list[list[float]]] = {number: [] for number in numbers.values()}
+    people: dict[int, list[int | None]] = {number: [] for number in numbers.values()}
     for entry in document["annotations"]:
         flat = list(entry["keypoints"])
-        flat[2::3] = [_VISIBILITY.get(v, v) for v in flat[2::3]]
+        # Scores and tracks are what this program adds to the format.
+        flat[2::3] = entry.get("keypoint_scores") or [_VISIBILITY.get(v, v) for v in flat[2::3]]
         frames[numbers[entry["image_id"]]].append(flat)
+        people[numbers[entry["image_id"]]].append(entry.get("person"))
     categories = document.get("categories") or [{}]
-    return collect(frames.items(), path, tuple(categories[0].get("keypoints", ())))
+    raw = collect(frames.items(), path, tuple(categories[0].get("keypoints", ())))
+    tracks = [p for of_frame in people.values() for p in of_frame]
+    return replace(raw, person=np.array(tracks, np.int64)) if tracks and None not in tracks else raw

@@ -33,6 +33,8 @@ class RawKeypoints:
     """Keypoint names where the file gives them."""
     where: str = ""
     """A file that shows the keypoint count, for messages."""
+    time_s: np.ndarray | None = None
+    """[present] the camera's clock at `frame_numbers` where the file gives it; else the frame rate does."""
 
 
 def broken(path: Path, reason: str) -> InputError:
