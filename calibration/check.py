@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.check_trials import (
-    CORRELATION,
     MIN_CLOCK_S,
     Freedom,
     Judge,
@@ -26,7 +25,7 @@ from calibration.check_trials import (
 )
 from calibration.refine_bundle import Fit, Poses, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
-from calibration.refine_figures import CameraReprojection, reprojection
+from calibration.refine_figures import CameraReprojection, error_correlation, reprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -38,8 +37,6 @@ MIN_SCORE = 0.3
 MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
-MIN_SD = 3.0
-"""A movement is named from so many of its standard deviations on, in turn or place."""
 WINDOWS = (1.0, 0.4)
 """Shares of the take, up to its end, in which movements are looked for."""
 
@@ -107,6 +104,8 @@ class _Take:
     ready: np.ndarray
     """[camera] bool: seen often enough to judge."""
     min_score: float
+    correlation: float
+    """How many errors in a row, of the instants that are looked at, count as one."""
 
 
 def check_rig(
@@ -136,7 +135,9 @@ def check_rig(
         )
     progress.start("checking the cameras", None)
     try:
-        return _checked(rig, _Take(used, detections, obs, Poses.of(used), ready, min_score), progress)
+        origin = Poses.of(used)
+        correlation = error_correlation(residuals_px(triangulate_robust(obs, origin, used), obs, origin, used), obs)
+        return _checked(rig, _Take(used, detections, obs, origin, ready, min_score, correlation), progress)
     finally:
         progress.finish()
 
@@ -161,7 +162,7 @@ def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
     whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
     before, after = (
         reprojection(
-            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig), take.rig, CORRELATION
+            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig), take.rig, take.correlation
         )
         for at in (take.origin, fit.poses)
     )
@@ -175,7 +176,7 @@ def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
     free, trials, confidence = Freedom.none(len(rig)), dict[int, Trial](), np.zeros(len(rig))
     fit = Fit(origin, triangulate_robust(obs, origin, rig), 0.0, np.zeros((len(rig), 7, len(rig), 7)))
     while free.pose.sum() < most and free.clock.sum() < most:
-        judge = Judge(obs, rig, fit.poses)
+        judge = Judge(obs, rig, fit.poses, take.correlation)
         both: list[Trial] = []
         for c in np.flatnonzero(take.ready & ~free.pose):
             both.append(judge.trial(int(c), free.also(int(c), pose=True, clock=True)))
@@ -191,25 +192,13 @@ def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
         chosen = clock if is_clock and not free.clock[best.camera] else pose
         if not chosen.is_significant:
             break
-        new = fitted(obs, rig, chosen.poses, chosen.free)
+        new = fitted(obs, rig, chosen.poses, chosen.free, take.correlation)
         if chosen is clock and abs(new.poses.offset_s[best.camera]) < MIN_CLOCK_S:
             break
-        if chosen is pose and not _is_believable(best.camera, new, take):
+        if chosen is pose and not is_large(best.camera, new, origin, rig):
             break
         free, fit, trials[best.camera] = chosen.free, new, chosen
     return _Found(fit, free, trials, confidence)
-
-
-def _is_believable(camera: int, fit: Fit, take: _Take) -> bool:
-    """Return whether a movement is more than detectors do to an untouched camera, and than its own uncertainty.
-
-    A person who stands still shows turns and shifts alike, and what a detector errs by from one side as well.
-    """
-    if not is_large(camera, fit.points_world_m, take.origin, fit.poses, take.rig):
-        return False
-    deg, mm, _ = movement(camera, fit.points_world_m, take.origin, fit.poses, take.rig)
-    sure = certainty(fit.covariance, fit.poses, 1.0, is_gauge_free=False)[camera]
-    return deg > MIN_SD * sure.turn_sd_deg or mm > MIN_SD * sure.center_sd_mm
 
 
 def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
@@ -228,7 +217,7 @@ def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
         after = take.obs.select(take.obs.time_s[take.obs.instant] >= max(since_s.values()))
         if after.xy_px.shape[1] < MIN_POINTS:
             break
-        fit = fitted(after, take.rig, fit.poses, found.free)
+        fit = fitted(after, take.rig, fit.poses, found.free, take.correlation)
     return fit, since_s
 
 

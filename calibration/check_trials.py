@@ -13,8 +13,6 @@ from mocap.core.keypoints import Keypoints2D
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 N_BLOCKS = 10
-CORRELATION = 10.0
-"""Successive detections that carry the information of one."""
 MIN_T = 3.5
 """Paired t over held-out parts of the take above which something counts as real."""
 MIN_GAIN = 0.004
@@ -77,19 +75,19 @@ class Trial:
 class Judge:
     """Tries freedoms on alternate parts of a take and scores them on the others, all from the same poses."""
 
-    def __init__(self, obs: Observations, rig: CameraRig, poses: Poses) -> None:
+    def __init__(self, obs: Observations, rig: CameraRig, poses: Poses, correlation: float) -> None:
         first = int(obs.instant.min())
         part = (obs.instant - first) * 2 * N_BLOCKS // max(1, int(obs.instant.max()) + 1 - first)
         self._fitted = obs.select(part % 2 == 0)
         self._rest = obs.select(part % 2 == 1)
         self._part = part[part % 2 == 1]
-        self._rig, self._poses = rig, poses
+        self._rig, self._poses, self._correlation = rig, poses, correlation
         self._before = residuals_px(triangulate_robust(self._rest, poses, rig), self._rest, poses, rig)
 
     def trial(self, camera: int, free: Freedom) -> Trial:
         """Return what a freedom, which a camera was given last, explains."""
         rest, rig = self._rest, self._rig
-        poses = fitted(self._fitted, rig, self._poses, free).poses
+        poses = fitted(self._fitted, rig, self._poses, free, self._correlation).poses
         after = residuals_px(triangulate_robust(rest, poses, rig), rest, poses, rig)
         scale = max(float(np.nanmedian(np.linalg.norm(after, axis=-1))) / 1.1774, 0.3)
         cost = cauchy_cost(self._before, rest.seen, scale).sum(0)
@@ -99,15 +97,15 @@ class Judge:
         return Trial(camera, free, poses, t, float(drop.sum() / max(cost.sum(), 1e-9)))
 
 
-def fitted(obs: Observations, rig: CameraRig, start: Poses, free: Freedom) -> Fit:
-    """Return the fit of what is free."""
+def fitted(obs: Observations, rig: CameraRig, start: Poses, free: Freedom, correlation: float) -> Fit:
+    """Return the fit of what is free; so many errors in a row count as one."""
     return adjust(
         obs,
         rig,
         start,
         free=free.pose,
         free_clocks=free.clock,
-        correlation=CORRELATION,
+        correlation=correlation,
         max_iterations=N_ITERATIONS,
     )
 
@@ -127,10 +125,14 @@ def movement(
     return deg, mm, float(np.median(gap)) if len(gap) else 0.0
 
 
-def is_large(camera: int, points: np.ndarray, origin: Poses, poses: Poses, rig: CameraRig) -> bool:
-    """Return whether a movement is more than what detectors do to an untouched camera."""
-    deg, mm, px = movement(camera, points, origin, poses, rig)
-    return px > MIN_SHIFT_PX and (deg > MIN_TURN_DEG or mm > MIN_MOVE_MM)
+def is_large(camera: int, fit: Fit, origin: Poses, rig: CameraRig) -> bool:
+    """Return whether a movement is more than what detectors do to an untouched camera.
+
+    A detector errs alike from one side for as long as a pose lasts: by a part of its noise. A person who stands still
+    turns that into any turn and shift that nearly cancel, so what counts is by how much the person is displaced.
+    """
+    deg, mm, px = movement(camera, fit.points_world_m, origin, fit.poses, rig)
+    return px > max(MIN_SHIFT_PX, fit.sigma_px) and (deg > MIN_TURN_DEG or mm > MIN_MOVE_MM)
 
 
 def change_time_s(
