@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+NEAR = 0.02
+"""How far a good detection is off, in units of the body's extent. The nearer one is not the truer one within that:
+choosing it everywhere makes reprojection look better (p90 14.7 instead of 15.0 px on four cameras) and joints worse
+(40 instead of 38 px at most from detections in two views)."""
 AGREE = 0.05
 """Detections nearer than this, in units of the body's extent, say the same (about the width of a limb)."""
 
@@ -30,9 +34,10 @@ def better_of(
     # What the reconstruction does not know is judged by the scores; what was not detected never wins.
     away = np.where(np.isfinite(expected_px).all(-1), away, -score)
     away = np.where(is_there, away, np.inf)
-    is_again = away[1] <= away[0]
+    extent_px = _extent_px(xy)[:, None]
+    is_again = (away[1] <= away[0]) | (is_there[1] & (away[1] >= 0) & (away[1] < NEAR * extent_px))
     both = is_there[0] & is_there[1]
-    agree = both & (np.linalg.norm(xy[1] - xy[0], axis=-1) < AGREE * _extent_px(xy)[:, None])
+    agree = both & (np.linalg.norm(xy[1] - xy[0], axis=-1) < AGREE * extent_px)
     kept = np.where(is_again, score[1], score[0])
     return (
         np.where(is_again[..., None], again[0], first[0]),

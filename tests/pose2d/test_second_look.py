@@ -18,6 +18,14 @@ def test_each_keypoint_comes_from_the_look_that_is_nearer_to_the_expectation() -
     np.testing.assert_allclose(score, [[0.8, 0.4, 0.8]])
 
 
+def test_the_second_look_stands_where_both_are_as_near_as_detectors_err() -> None:
+    expected = np.array([[[0.0, 0.0], [100.0, 0.0], [0.0, 400.0]]])
+    first, again = expected + [1.0, 0.0], expected + [0.0, 3.0]
+    xy, _, is_again = better_of((first, np.full((1, 3), 0.8)), (again, np.full((1, 3), 0.4)), expected)
+    assert is_again.all()
+    np.testing.assert_array_equal(xy, again)
+
+
 def test_what_one_look_did_not_detect_comes_from_the_other() -> None:
     here = np.array([[[5.0, 5.0], [50.0, 90.0]]])
     nowhere = np.full_like(here, np.nan)
