@@ -32,6 +32,8 @@ class Job:
     """Footage of each camera, for formats that show it."""
     pixel_maps: Mapping[str, np.ndarray] | None = None
     """Affine maps [2 3] from the calibration's pixels to the footage's, where they differ by more than their size."""
+    folder: Path | None = None
+    """Where the files will stand in the end; None: where they are written."""
 
     @cached_property
     def joints_world(self) -> tuple[np.ndarray, np.ndarray]:

@@ -85,7 +85,8 @@ def write(job: Job, path: Path) -> None:
 
     A reader of an older JSON notices by its SHA-256 that the npz is not its own.
     """
-    description, packed = _describe(job.take, path.parent, job.videos or {}, job.pixel_maps or {}, None, {})
+    folder = job.folder or path.parent
+    description, packed = _describe(job.take, folder, job.videos or {}, job.pixel_maps or {}, None, {})
     path.write_bytes(description)
     _publish(path.parent, {f"{job.take.subject}.scene.npz": packed})
 

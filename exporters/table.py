@@ -58,6 +58,7 @@ def export(
     pixel_maps: Mapping[str, np.ndarray] | None = None,
     on_missing: Callable[[Path, SetupError], None] | None = None,
     more: Sequence[Format] = (),
+    final_folder: Path | None = None,
 ) -> list[ExportedFile]:
     """Write `<folder>/<subject><suffix>` for each format and return what was published.
 
@@ -68,7 +69,8 @@ def export(
 
     `rig_name` other than the take's own needs `retarget` (`mocap.retarget.retarget`); `fps` resamples, the take's own
     rate by default; `units` is that of BVH. `videos` and `pixel_maps` (see `Job`) are for formats that show footage.
-    `more` are formats that are not in the table, e.g. points with a filter.
+    `more` are formats that are not in the table, e.g. points with a filter. `final_folder` is where `folder`'s files
+    will be moved by the caller, if that is another place: its paths are returned.
 
     Raises InputError `format-unknown`, `units-unknown` or `fps-not-positive`; SetupError `output-not-writable`,
     `output-full` or `export-mismatch`; and what `retarget` and the FBX worker raise.
@@ -82,15 +84,16 @@ def export(
         if retarget is None:
             raise ValueError(f"rig {rig_name!r} needs the function that transfers motion to it")
         take = replace(take, motion=retarget(take.motion, rig_name))
-    job = Job(resample_take(take, fps) if fps is not None else take, units, videos, pixel_maps)
+    folder = Path(folder)
+    place = final_folder or folder
+    job = Job(resample_take(take, fps) if fps is not None else take, units, videos, pixel_maps, place)
     name = take.subject
     if fps is not None and fps != take.motion.timeline.fps:
         name = f"{name}_{float(fps):.6g}fps"
-    folder = Path(folder)
     done: list[ExportedFile] = []
     with published_set(folder) as staging:
         for row in track(rows, progress or NoProgress(), "export", len(rows)):
-            final = folder / f"{name}{row.suffix}"
+            final = place / f"{name}{row.suffix}"
             try:
                 done.append(_export_one(job, row, staging / final.name, final))
             except SetupError as error:
@@ -136,7 +139,7 @@ def _read_back(job: Job, row: Format, partial: Path, final: Path) -> float:
                 f"a point lies {1000 * error_m:.2f} mm from its source, at most {1000 * TOLERANCE_M:.1f} expected"
             )
     except (Mismatch, struct.error, ValueError, KeyError, IndexError, EOFError, StopIteration, RuntimeError) as error:
-        if shutil.disk_usage(final.parent).free < _NO_SPACE_BYTES:
+        if shutil.disk_usage(partial.parent).free < _NO_SPACE_BYTES:
             # Some libraries write less than they were asked to on a full disk and say nothing.
             raise disk_error(OSError(errno.ENOSPC, ""), final) from error
         raise SetupError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mocap.core.errors import InputError, SetupError
 from mocap.core.filtering import FilterSpec
 from mocap.core.jsontext import write_json
 from mocap.core.progress import Progress
+from mocap.core.publish import published_set
 from mocap.core.take import SolvedTake
 from mocap.retarget import retarget
 from sessions.process import Processed
@@ -140,9 +141,10 @@ def write_take_report(processed: Processed, folder: Path, title: str, laps: Laps
     # One set of seconds for both reports: they end where the writing of the reports begins.
     laps.lap("report")
     seconds = laps.seconds
-    _html(processed, folder / "report.html", title, seconds, quality, [], progress)
     data = report_data(processed, seconds, quality)
-    write_json(folder / "report.json", data)
+    with published_set(folder) as staging:
+        _html(processed, staging / "report.html", title, seconds, quality, [], progress)
+        write_json(staging / "report.json", data)
     return data
 
 
@@ -179,7 +181,7 @@ def write_everything(
     laps: Laps,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Write exports for several rigs, the overlay, both reports, side by side where they do not wait for each other.
+    """Write exports for several rigs, the overlay and both reports; all of them appear together, or none.
 
     Args:
         processed: The take.
@@ -192,6 +194,20 @@ def write_everything(
     Returns:
         The content of `report.json`, with the files and what is missing.
     """
+    with published_set(folder) as staging:
+        return _write_staged(processed, staging, folder, title, exports, laps, progress)
+
+
+def _write_staged(
+    processed: Processed,
+    staging: Path,
+    folder: Path,
+    title: str,
+    exports: Sequence[tuple[str, Sequence[str]]],
+    laps: Laps,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write everything into `staging`, whose files will stand in `folder`, and return the content of `report.json`."""
     solved = processed.solved
     quality = measure_quality(solved)
     laps.lap("quality")
@@ -200,26 +216,28 @@ def write_everything(
         # Blender runs in a process of its own and the encoder releases the interpreter: they overlap.
         overlay = pool.submit(
             write_overlay,
-            folder / "overlay.mp4",
+            staging / "overlay.mp4",
             solved,
             processed.videos,
             pixel_maps=processed.pixel_maps,
             quality=quality,
             progress=progress,
         )
-        jobs: list[Future[Written]] = [
-            pool.submit(
+        jobs: list[Future[Written]] = []
+        for rig, formats in exports:
+            place = Path("exports") / ("" if rig == "studio" else rig)
+            job = pool.submit(
                 export_all,
                 solved,
                 formats,
-                folder / "exports" / ("" if rig == "studio" else rig),
+                staging / place,
                 progress,
                 rig_name=rig,
                 videos=processed.videos,
                 pixel_maps=processed.pixel_maps,
+                final_folder=folder / place,
             )
-            for rig, formats in exports
-        ]
+            jobs.append(job)
         try:
             for job in jobs:
                 one = job.result()
@@ -230,14 +248,13 @@ def write_everything(
             for job in jobs:
                 job.cancel()
     laps.lap("export and overlay")
-    seconds_so_far = laps.seconds
-    _html(processed, folder / "report.html", title, seconds_so_far, quality, written.files, progress, written.missing)
-    found = [*all_findings(processed), *written.missing]
     # Both reports give the same seconds: they end where the writing of the reports begins.
-    data = report_data(processed, seconds_so_far, quality)
-    data["diagnostics"] = [d.to_json() for d in found]
-    names = [f.path for f in written.files]
-    data["files"] = [str(p.relative_to(folder)) for p in [*names, folder / "overlay.mp4", folder / "report.html"]]
-    data["files"].append("report.json")
-    write_json(folder / "report.json", data)
+    seconds = laps.seconds
+    staged = [replace(f, path=staging / f.path.relative_to(folder)) for f in written.files]
+    _html(processed, staging / "report.html", title, seconds, quality, staged, progress, written.missing)
+    data = report_data(processed, seconds, quality)
+    data["diagnostics"] = [d.to_json() for d in [*all_findings(processed), *written.missing]]
+    names = [str(f.path.relative_to(folder)) for f in written.files]
+    data["files"] = [*names, "overlay.mp4", "report.html", "report.json"]
+    write_json(staging / "report.json", data)
     return data

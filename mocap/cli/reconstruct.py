@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.filtering import parse_filter
     from mocap.core.jsontext import write_json
     from mocap.core.keypoints import keypoint_set_names
+    from mocap.core.publish import published_set
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
     from sessions.outputs import all_findings, export_all, is_good, parse_formats, report_data, summary_text
@@ -72,14 +73,16 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
         wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
-        written = export_all(processed.solved, wanted, args.out, ui.progress, filters, units=args.units)
-        laps.lap("export")
-        data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filters])
-        found = [*all_findings(processed), *written.missing]
-        data["diagnostics"] = [d.to_json() for d in found]
-        data["files"] = [*(f.path.name for f in written.files), "report.json"]
-        laps.lap("report")
-        data["seconds"] = laps.seconds
-        write_json(args.out / "report.json", data)
+        with published_set(args.out) as staging:
+            more = {"units": args.units, "final_folder": args.out}
+            written = export_all(processed.solved, wanted, staging, ui.progress, filters, **more)
+            laps.lap("export")
+            data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filters])
+            found = [*all_findings(processed), *written.missing]
+            data["diagnostics"] = [d.to_json() for d in found]
+            data["files"] = [*(f.path.name for f in written.files), "report.json"]
+            laps.lap("report")
+            data["seconds"] = laps.seconds
+            write_json(staging / "report.json", data)
         text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
         return Result(data, text, quality_ok=is_good(found))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mocap.core.errors import SetupError
 
-RESERVE_BYTES = 1 << 15
-"""Room for the `report.json` of a set of files."""
+LAST = "report.json"
+"""The one of a set that names the others: who finds the new one finds all that it names."""
 
 
 @contextlib.contextmanager
@@ -43,20 +43,17 @@ def publish_text(file: Path, text: str) -> Path:
 
 
 @contextlib.contextmanager
-def published_set(folder: Path, reserve_bytes: int = RESERVE_BYTES) -> Generator[Path, None, None]:
+def published_set(folder: Path) -> Generator[Path, None, None]:
     """Yield a temporary folder inside `folder`; its files move to `folder` together when the block ends.
 
-    The folder is made. After an error, in the block or in a renaming, everything that existed is as it was. Before
-    anything is put in place `reserve_bytes` are shown to be free, for the report that is written after the set.
+    The folder is made; files in folders below the temporary one move to the same folders below `folder`. After an
+    error, in the block or in a renaming, everything that existed is as it was. A `report.json` is moved last.
     Raises SetupError output-not-writable, output-full for an OSError.
     """
     staging = folder / f".{os.getpid()}-{uuid.uuid4().hex[:8]}-partial"
     try:
         staging.mkdir(parents=True)
         yield staging
-        reserve = staging / ".reserve"
-        reserve.write_bytes(os.urandom(reserve_bytes))
-        reserve.unlink()
         _move_all(staging, folder)
     except OSError as error:
         raise disk_error(error, folder) from error
@@ -65,26 +62,34 @@ def published_set(folder: Path, reserve_bytes: int = RESERVE_BYTES) -> Generator
 
 
 def _move_all(staging: Path, folder: Path) -> None:
-    """Move every file of `staging` to `folder`; put everything back when one cannot be moved. Raises OSError."""
-    files = sorted(staging.iterdir())
-    earlier = staging / "earlier"
-    earlier.mkdir()
+    """Move every file below `staging` to `folder`; put everything back when one cannot be moved. Raises OSError."""
+    files = [p.relative_to(staging) for p in sorted(staging.rglob("*")) if p.is_file()]
+    files.sort(key=lambda file: file.name == LAST)
+    earlier = staging / f"earlier-{uuid.uuid4().hex}"
     moved: list[tuple[Path, bool]] = []
+    made: list[Path] = []
     try:
         for file in files:
-            final = folder / file.name
+            final = folder / file
+            missing = [p for p in final.parents if not p.exists()]
+            made += reversed(missing)
+            final.parent.mkdir(parents=True, exist_ok=True)
             is_there = final.exists()
             if is_there:
-                os.replace(final, earlier / file.name)
-            moved.append((final, is_there))
-            os.replace(file, final)
+                (earlier / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(final, earlier / file)
+            moved.append((file, is_there))
+            os.replace(staging / file, final)
     except BaseException:
         # Renaming takes no space, so it can be undone on a full disk too.
-        for final, is_there in reversed(moved):
+        for file, is_there in reversed(moved):
             if is_there:
-                os.replace(earlier / final.name, final)
+                os.replace(earlier / file, folder / file)
             else:
-                final.unlink(missing_ok=True)
+                (folder / file).unlink(missing_ok=True)
+        for empty in reversed(made):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
         raise
 
 

@@ -93,3 +93,51 @@ def test_a_renaming_that_fails_is_undone_for_the_whole_set(tmp_path: Path, monke
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.trc", "c.trc"]
     assert (tmp_path / "a.trc").read_text() == "old"
     assert (tmp_path / "c.trc" / "mine").read_text() == "mine"
+
+
+def test_files_in_folders_of_a_set_move_to_the_same_folders(tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "a.trc").write_text("old")
+    (tmp_path / "exports" / "mine.txt").write_text("mine")
+    with published_set(tmp_path) as staging:
+        (staging / "exports" / "ue5").mkdir(parents=True)
+        for name in ("exports/a.trc", "exports/ue5/a.fbx", "report.json"):
+            (staging / name).write_text("new")
+    found = {p.relative_to(tmp_path).as_posix(): p.read_text() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {
+        "exports/a.trc": "new",
+        "exports/mine.txt": "mine",
+        "exports/ue5/a.fbx": "new",
+        "report.json": "new",
+    }
+
+
+def test_the_report_of_a_set_is_moved_last_and_a_failure_removes_the_new_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.json").write_text("old")
+    replace = os.replace
+    placed: list[str] = []
+
+    def fails_for_the_report(source: Path, target: Path) -> None:
+        if (
+            Path(source).name == "report.json"
+            and Path(target) == tmp_path / "report.json"
+            and "earlier" not in str(source)
+        ):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        placed.append(Path(target).name)
+        replace(source, target)
+
+    def write_set() -> None:
+        with published_set(tmp_path) as staging:
+            (staging / "z").mkdir()
+            for name in ("report.json", "z/z.trc"):
+                (staging / name).write_text("new")
+
+    monkeypatch.setattr("mocap.core.publish.os.replace", fails_for_the_report)
+    with pytest.raises(SetupError):
+        write_set()
+    assert placed[0] == "z.trc"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text() == "old"

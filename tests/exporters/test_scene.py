@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +25,20 @@ def test_the_table_writes_a_scene_and_reads_it_back(samples: ModuleType, tmp_pat
         f"{take.subject}.scene.json",
         f"{take.subject}.scene.npz",
     ]
+
+
+def test_footage_is_found_from_where_the_scene_stands_in_the_end(
+    samples: ModuleType, write_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    take = samples.sample_take()
+    name = take.rig.names[0]
+    video = write_clip(tmp_path / "videos" / "a.mp4", [50, 60])
+    staged, final = tmp_path / "take" / ".new" / "exports", tmp_path / "take" / "exports"
+    for folder, more in ((final, {}), (staged, {"final_folder": final})):
+        (done,) = export(take, ["scene"], folder, videos={name: video}, **more)
+        assert done.path == final / f"{take.subject}.scene.json"
+        cameras = json.loads((folder / done.path.name).read_text("utf-8"))["cameras"]
+        assert [c["video"] for c in cameras if c["name"] == name] == ["../../videos/a.mp4"]
 
 
 def test_equal_takes_give_equal_bytes(samples: ModuleType, tmp_path: Path) -> None:
