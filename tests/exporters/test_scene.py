@@ -34,8 +34,8 @@ def test_footage_is_found_from_where_the_scene_stands_in_the_end(
     name = take.rig.names[0]
     video = write_clip(tmp_path / "videos" / "a.mp4", [50, 60])
     staged, final = tmp_path / "take" / ".new" / "exports", tmp_path / "take" / "exports"
-    for folder, more in ((final, {}), (staged, {"final_folder": final})):
-        (done,) = export(take, ["scene"], folder, videos={name: video}, **more)
+    for folder in (final, staged):
+        (done,) = export(take, ["scene"], folder, videos={name: video}, final_folder=final)
         assert done.path == final / f"{take.subject}.scene.json"
         cameras = json.loads((folder / done.path.name).read_text("utf-8"))["cameras"]
         assert [c["video"] for c in cameras if c["name"] == name] == ["../../videos/a.mp4"]
