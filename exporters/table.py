@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters import bvh, c3d, csv_points, fbx, glb, npz, scene, trc
+from exporters import bvh, c3d, coco, csv_points, fbx, glb, npz, scene, trc
 from exporters.job import TOLERANCE_M, ExportedFile, Format, Job, Mismatch
 from exporters.resample import resample_take
 from mocap.core.errors import InputError, SetupError
@@ -36,6 +36,7 @@ FORMATS: dict[str, Format] = {
         Format("glb", ".glb", glb.write, glb.read_back, "skeleton, motion and a simple body; Y up, metres"),
         Format("c3d", ".c3d", c3d.write, c3d.read_back, "final keypoints; Z up, millimetres"),
         Format("csv", ".csv", csv_points.write, csv_points.read_back, "final keypoints; Z up, metres"),
+        Format("coco", ".coco.json", coco.write, coco.read_back, "solved keypoints in the pictures: training data"),
         Format("scene", ".scene.json", scene.write, scene.read_back, "what the Blender add-on reads; Z up, metres"),
         Format("npz", ".npz", npz.write, npz.read_back, "all arrays for NumPy; Z up, metres"),
     )

@@ -20,7 +20,7 @@ from mocap.core.errors import InputError, SetupError
 from mocap.core.installation import install_command
 from mocap.retarget import retarget
 
-NATIVE = ("bvh", "trc", "points_trc", "glb", "c3d", "csv", "npz")
+NATIVE = ("bvh", "trc", "points_trc", "glb", "c3d", "csv", "npz", "coco")
 
 
 @pytest.mark.parametrize("name", NATIVE)
