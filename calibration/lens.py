@@ -117,7 +117,9 @@ def lens_of_views(
         kinds = ("brown", "fisheye") if is_first_step else ("pinhole", "brown", "fisheye")
         known = {kind: _kind_prior(kind, size_px) for kind in (kinds if model == "auto" else (model,))}
     fits: dict[str, Fit] = {}
-    few = packed_views(views, spread_views(views, N_CHOICE_VIEWS)) if len(known) > 1 else views
+    few = views
+    if len(known) > 1 and not is_first_step:
+        few = packed_views(views, spread_views(views, N_CHOICE_VIEWS))
     if is_first_step and len(known) > 1:
         fits = _fits(few, size_px, {"brown": known["brown"]})
         if _bends_little(few, fits["brown"]):

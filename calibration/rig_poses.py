@@ -18,6 +18,9 @@ from mocap.kernels.projection import undistort
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 
 MIN_CORNERS = 4
+MIN_DROP = 1e-3
+"""Relative drop of a view's cost below which its pose has arrived."""
+MAX_DAMPING = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,43 +149,49 @@ def _refined(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return R, t, median error and residuals of each view after damped Gauss-Newton steps of its own pose."""
     n, m = len(views.camera), len(models)
-    state = State(models, lens, np.tile(np.eye(3), (m, 1, 1)), np.zeros((m, 3)), R, t)
-    views = Views(views.camera, np.arange(n), views.xy_px, views.corners_m, m, n)
+    R, t, damping = R.copy(), t.copy(), np.full(n, 1e-3)
+    still = np.tile(np.eye(3), (m, 1, 1)), np.zeros((m, 3))
     seen = views.seen
-    residuals = residuals_px(views, state)
-    damping = np.full(n, 1e-3)
-    for _ in range(n_iterations):
-        scale = _scale(residuals, seen)
-        cost = _cost(residuals, seen, scale)
-        r, jac = linearised(views, state, with_lens=False)
-        good = np.asarray(np.isfinite(r).all(-1))
-        weight = np.where(good, 1.0 / (scale[:, None] ** 2 + (np.nan_to_num(r) ** 2).sum(-1) / CAUCHY**2), 0.0)
-        root = np.sqrt(weight)[..., None]
-        flat = (np.where(good[..., None, None], jac, 0.0) * root[..., None]).reshape(n, -1, 6)
-        G = flat.swapaxes(1, 2) @ flat
-        g = flat.swapaxes(1, 2) @ (np.where(good[..., None], r, 0.0) * root).reshape(n, -1, 1)
-        diagonal = np.einsum("vii->vi", G)
-        G = G + (damping[:, None] * diagonal + 1e-9)[:, :, None] * np.eye(6)
-        step = -np.linalg.solve(G, g)[..., 0]
+    residuals = np.empty_like(views.xy_px)
+    on = np.arange(n)
+    for iteration in range(n_iterations):
+        few = Views(views.camera[on], np.arange(len(on)), views.xy_px[on], views.corners_m, m, len(on))
+        state = State(models, lens, *still, R[on], t[on])
+        r, jac = linearised(few, state, with_lens=False)
+        if iteration == 0:
+            residuals = r.copy()
+        scale = _scale(r, seen[on])
+        step = _pose_step(r, jac, scale, damping[on])
         turn = quat_to_matrix(quat_exp(step[:, :3]))
-        trial_R = turn @ state.R_world_from_board
-        trial_t = np.einsum("vij,vj->vi", turn, state.t_world_from_board_m) + step[:, 3:]
-        trial = State(models, lens, state.R_cam_from_world, state.t_cam_from_world_m, trial_R, trial_t)
-        trial_residuals = residuals_px(views, trial)
-        better = _cost(trial_residuals, seen, scale) < cost
-        damping = np.where(better, 0.1 * damping, 30.0 * damping)
-        state = State(
-            models,
-            lens,
-            state.R_cam_from_world,
-            state.t_cam_from_world_m,
-            np.where(better[:, None, None], trial_R, state.R_world_from_board),
-            np.where(better[:, None], trial_t, state.t_world_from_board_m),
-        )
-        residuals = np.where(better[:, None, None], trial_residuals, residuals)
+        trial_t = (turn @ t[on][..., None])[..., 0] + step[:, 3:]
+        trial = State(models, lens, *still, turn @ R[on], trial_t)
+        trial_residuals = residuals_px(few, trial)
+        before, after = _cost(r, seen[on], scale), _cost(trial_residuals, seen[on], scale)
+        better = after < before
+        moved = on[better]
+        R[moved], t[moved] = trial.R_world_from_board[better], trial_t[better]
+        residuals[moved] = trial_residuals[better]
+        damping[on] *= np.where(better, 0.1, 30.0)
+        on = on[np.where(better, before - after > MIN_DROP * before, damping[on] < MAX_DAMPING)]
+        if not len(on):
+            break
     length = np.sqrt(squared_lengths(residuals, seen))
     error = _row_median(np.where(seen, length, np.nan))
-    return state.R_world_from_board, state.t_world_from_board_m, error, residuals
+    return R, t, error, residuals
+
+
+def _pose_step(r: np.ndarray, jac: np.ndarray, scale: np.ndarray, damping: np.ndarray) -> np.ndarray:
+    """Return the re-weighted Levenberg-Marquardt steps (w, v) [view 6] of residuals at their views' scales."""
+    n = len(r)
+    good = np.asarray(np.isfinite(r).all(-1))
+    weight = np.where(good, 1.0 / (scale[:, None] ** 2 + (np.nan_to_num(r) ** 2).sum(-1) / CAUCHY**2), 0.0)
+    root = np.sqrt(weight)[..., None]
+    flat = (np.where(good[..., None, None], jac, 0.0) * root[..., None]).reshape(n, -1, 6)
+    G = flat.swapaxes(1, 2) @ flat
+    g = flat.swapaxes(1, 2) @ (np.where(good[..., None], r, 0.0) * root).reshape(n, -1, 1)
+    diagonal = np.einsum("vii->vi", G)
+    G = G + (damping[:, None] * diagonal + 1e-9)[:, :, None] * np.eye(6)
+    return -np.linalg.solve(G, g)[..., 0]
 
 
 def _scale(residuals: np.ndarray, seen: np.ndarray) -> np.ndarray:
