@@ -13,9 +13,14 @@ from typing import TypeVar
 import numpy as np
 
 from calibration.board import BoardSpec
-from calibration.board_detect_failure import not_found, notes_on_cameras, notes_on_layout
+from calibration.board_detect_failure import (
+    not_found,
+    notes_on_cameras,
+    notes_on_layout,
+)
 from calibration.board_detect_image import BoardFinder, sharpness
-from calibration.board_detect_layout import Finding, find_layout
+from calibration.board_detect_layout import Finding, find_layout, shows_other_markers
+from calibration.board_detect_print import notes_on_print
 from calibration.board_detect_source import Plan, Source, open_source, plan_frames
 from calibration.board_views import BoardViews
 from mocap.core.progress import NoProgress, Progress
@@ -72,14 +77,15 @@ def detect_board(
     n_workers = n_workers or min(len(sources), max(2, (os.cpu_count() or 2) // 2), 8)
     samples = dict(zip(sources, _in_parallel(_sample, list(sources.values()), n_workers, progress), strict=True))
     finding = find_layout(samples, board)
-    if not finding.is_found and not _is_rare(sources, plan):
+    if not finding.is_found and (not _is_rare(sources, plan) or shows_other_markers(samples, board)):
         raise not_found(samples, board)
     jobs = [(source, plan.frame_idx[c], finding, camera) for c, (camera, source) in enumerate(sources.items())]
     found = _in_parallel(_detect, jobs, n_workers, progress, int((plan.frame_idx >= 0).sum()))
     views = _views(sources, plan, finding, found)
     if not views.is_seen.any():
         raise not_found(samples, board)
-    notes = (*plan.diagnostics, *notes_on_layout(board, finding), *notes_on_cameras(views))
+    notes = (*plan.diagnostics, *notes_on_layout(board, finding), *notes_on_print(samples, finding))
+    notes = (*notes, *notes_on_cameras(views))
     return replace(views, diagnostics=notes)
 
 

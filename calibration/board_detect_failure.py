@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.board import BoardSpec
-from calibration.board_detect_layout import Finding, Suggestion, picture_sharpness, suggest, suggest_chessboard
+from calibration.board_detect_layout import Finding, Suggestion, suggest, suggest_chessboard
+from calibration.board_detect_print import lengths_contradict
 from calibration.board_views import BoardViews
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 
-BLURRED_PICTURE = 0.05
-"""`picture_sharpness` below which nothing can be found in a picture; sharp footage is at 0.15 to 0.5."""
+BLURRED_PX = 1.5
+"""`blur_px` of pictures in which markers of 20 pixels are lost; sharp footage is at 0.3 to 0.9."""
 BLURRED_CORNERS = 0.2
 """`sharpness` at the corners below which they are not placed to a tenth of a pixel; sharp footage is at 0.45."""
 _FEW_FRAMES = 10
@@ -24,6 +25,8 @@ def not_found(samples: Mapping[str, Sequence[np.ndarray]], board: BoardSpec) -> 
     """Return the error for a board that no camera shows: with what the pictures do show."""
     n = sum(len(s) for s in samples.values())
     where = f"in {n} pictures of {', '.join(samples)}"
+    if (contradiction := lengths_contradict(samples, board)) is not None:
+        return InputError("board-lengths-contradict", contradiction, "Give --board with the lengths of the print.")
     shown = suggest(samples, board)
     if shown is not None:
         return _other_markers(shown, board, where)
@@ -34,20 +37,46 @@ def not_found(samples: Mapping[str, Sequence[np.ndarray]], board: BoardSpec) -> 
             f"{other.columns}x{other.rows}.",
             f"Give --board {other.text} (inner corners are one fewer than squares).",
         )
-    sharp = float(np.median([picture_sharpness(g) for s in samples.values() for g in s] or [1.0]))
-    if sharp < BLURRED_PICTURE:
+    blurs = {camera: np.array([blur_px(g) for g in grays]) for camera, grays in samples.items()}
+    blurred = {c: float(np.nanmedian(b)) for c, b in blurs.items() if np.isfinite(b).any()}
+    blurred = {c: b for c, b in blurred.items() if b > BLURRED_PX}
+    if blurred and len(blurred) >= 0.5 * len(samples):
+        listing = ", ".join(f"{c} by {b:.1f} px" for c, b in blurred.items())
         return InputError(
             "board-blurred",
-            f"No {board.kind} board was found {where}: the pictures are blurred (sharpness {sharp:.3f}; sharp footage "
-            "has 0.15 or more).",
+            f"No {board.kind} board was found {where}: the pictures are blurred ({listing}; sharp footage by less "
+            "than 1).",
             "Focus the cameras, add light or shorten the exposure, and hold the board still now and then.",
         )
     return InputError(
         "board-not-found",
         f"No {board.kind} board {board.text} was found {where}, also not inverted, mirrored, transposed or legacy, and "
         "no markers of any other known dictionary.",
-        "Check --board against the printed board, and that the clips show it large enough (markers of 20 pixels).",
+        "Check --board against the printed board, that the clips show it large enough (markers of 20 pixels), and that "
+        "it is held still now and then.",
     )
+
+
+def blur_px(gray: np.ndarray, added_px: float = 1.5) -> float:
+    """Return the blur of a picture's sharpest edges as the sd of a Gaussian, in pixels; NaN where it has no edges.
+
+    An edge blurred by s loses slope by sqrt(1 + (added / s)^2) when it is blurred once more (S. Zhuo and T. Sim,
+    "Defocus map estimation from a single image", Pattern Recognition 2011, eq. 4), whatever its contrast. The worse of
+    edges across x and across y: motion blurs along one.
+    """
+    import cv2
+
+    values = gray.astype(np.float32)
+    again = cv2.GaussianBlur(values, (0, 0), added_px)
+    found: list[float] = []
+    for axis in (0, 1):
+        slope, softer = (np.abs(np.gradient(v, axis=axis)) for v in (values, again))
+        # Steps of a few grey values are noise of the encoder.
+        on = slope >= max(float(np.quantile(slope, 0.999)), 4.0)
+        if on.sum() >= 20:
+            ratio = float(np.median(slope[on] / np.maximum(softer[on], 1e-3)))
+            found.append(added_px / np.sqrt(max(ratio**2 - 1.0, 1e-3)))
+    return max(found, default=float("nan"))
 
 
 def _other_markers(shown: Suggestion, board: BoardSpec, where: str) -> InputError:

@@ -88,7 +88,7 @@ def find_layout(samples: Samples, board: BoardSpec) -> Finding:
     if not any(front.values()):
         # Most boards that are named wrongly show in a few pictures; all are searched only where they do not.
         found = _search({c: grays[::2] for c, grays in samples.items()}, board, front)
-        if found.is_found:
+        if found.is_found or shows_other_markers(samples, board):
             return found
     return _search(samples, board, front)
 
@@ -207,6 +207,12 @@ def suggest(samples: Samples, board: BoardSpec) -> Suggestion | None:
     return Suggestion(name, tuple(sorted(set(ids.tolist()))), _suggest_size(board, name, ids, corners))
 
 
+def shows_other_markers(samples: Samples, board: BoardSpec) -> bool:
+    """Return whether the pictures show so many markers of another dictionary that searching them more is in vain."""
+    shown = suggest(samples, board)
+    return shown is not None and len(shown.ids) >= _MIN_FOUND and shown.dictionary != board.dictionary
+
+
 def _smallest_dictionary(family: str, last_id: int, wanted: str) -> str:
     """Return a dictionary of the family that has the number: the one asked for, else the smallest."""
     stem = family.rpartition("_")[0]
@@ -243,12 +249,3 @@ def suggest_chessboard(samples: Samples, board: BoardSpec) -> BoardSpec | None:
         if any(np.isfinite(finder.find(g)).any() for g in _some(samples, 4)):
             return made
     return None
-
-
-def picture_sharpness(gray: np.ndarray) -> float:
-    """Return the steepest edges of a whole picture by its contrast, 1/px: 0.2 and more is sharp, 0.06 blurred."""
-    values = gray.astype(np.float32)
-    gx = (values[1:-1, 2:] - values[1:-1, :-2]) / 2.0
-    gy = (values[2:, 1:-1] - values[:-2, 1:-1]) / 2.0
-    low, high = np.percentile(values[::4, ::4], (1, 99))
-    return float(np.percentile(np.hypot(gx, gy), 99.9) / max(float(high - low), 8.0))
