@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mocap.core.errors import InputError
-from mocap.media.camera_assignment import check_serials, name_cameras, serial_numbers
+from mocap.media.camera_assignment import Assignment, assign_cameras, check_serials, name_cameras, serial_numbers
 from mocap.media.encode import write_video
 from mocap.media.gopro_facts import GoProFacts
 from mocap.media.probe import VideoInfo, probe
@@ -103,3 +103,66 @@ def test_a_new_camera_under_an_old_name_is_noticed(recordings: Make) -> None:
         check_serials({"left": new}, {"left": "C1"})
     assert caught.value.code == "camera-swapped"
     check_serials({"third": new}, {"left": "C1"})
+
+
+RIG = ("left", "middle", "right")
+
+
+def files_of(found: Assignment) -> dict[str, str]:
+    return {camera: f"{info.path.parent.name}/{info.path.name}" for camera, info in found.cameras.items()}
+
+
+def test_file_names_that_are_the_rigs_cameras_are_taken(recordings: Make) -> None:
+    found = assign_cameras(RIG, recordings("s/right.mp4", "s/left.mp4", "s/middle.mp4"))
+    assert files_of(found) == {"left": "s/left.mp4", "middle": "s/middle.mp4", "right": "s/right.mp4"}
+    assert found.is_known
+
+
+def test_folders_that_are_the_rigs_cameras_are_taken_where_file_names_are_not(recordings: Make) -> None:
+    given = recordings("right/GX010001.MP4", "left/DCIM/100GOPRO/GX010007.MP4", "middle/GX010001.MP4")
+    found = assign_cameras(RIG, given)
+    assert found.is_known
+    assert [info.path for info in found.cameras.values()] == [given[1].path, given[2].path, given[0].path]
+
+
+def test_serial_numbers_in_the_rigs_names_are_taken(recordings: Make) -> None:
+    given = recordings("GX010001.MP4", "GX010002.MP4", serials=("C3281324500963", "C3281325934846"))
+    found = assign_cameras(("cam_4846", "cam_0963"), given)
+    assert [info.path.name for info in found.cameras.values()] == ["GX010002.MP4", "GX010001.MP4"]
+
+
+def test_serial_numbers_of_earlier_takes_win_over_the_order_of_names(recordings: Make) -> None:
+    given = recordings("GX010001.MP4", "GX010002.MP4", "GX010003.MP4", serials=("C3", "C1", "C2"))
+    found = assign_cameras(RIG, given, {"left": "C1", "middle": "C2", "right": "C3"})
+    assert [info.gopro.serial for info in found.cameras.values() if info.gopro] == ["C1", "C2", "C3"]
+    assert found.is_known
+    assert [d.code for d in found.diagnostics] == ["cameras-matched-by-serial"]
+
+
+def test_the_order_of_names_is_only_assumed_and_said(recordings: Make) -> None:
+    found = assign_cameras(RIG, recordings("GX010003.MP4", "GX010001.MP4", "GX010002.MP4"))
+    assert [info.path.name for info in found.cameras.values()] == [f"GX01000{k}.MP4" for k in (1, 2, 3)]
+    assert not found.is_known
+    assert [d.code for d in found.diagnostics] == ["cameras-matched-in-order"]
+
+
+def test_a_name_that_contradicts_a_serial_number_is_refused(recordings: Make) -> None:
+    given = recordings("left.mp4", "middle.mp4", "right.mp4", serials=("C2", "C1", "C3"))
+    with pytest.raises(InputError) as caught:
+        assign_cameras(RIG, given, {"left": "C1", "middle": "C2", "right": "C3"})
+    assert caught.value.code == "camera-swapped"
+
+
+def test_one_video_under_two_of_the_rigs_names_is_refused(recordings: Make, tmp_path: Path) -> None:
+    left, right = recordings("left.mp4", "right.mp4")
+    copy = tmp_path / "middle.mp4"
+    copy.write_bytes(left.path.read_bytes())
+    with pytest.raises(InputError) as caught:
+        assign_cameras(RIG, [left, right, probe(copy)])
+    assert caught.value.code == "video-twice"
+
+
+def test_names_of_which_some_are_the_rigs_are_refused(recordings: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        assign_cameras(RIG, recordings("s/left.mp4", "s/middle.mp4", "s/kitchen.mp4"))
+    assert caught.value.code == "cameras-unmatched"
