@@ -15,7 +15,7 @@ import numpy as np
 from exporters.job import Job, require
 from mocap.core.camera import Camera
 from mocap.core.coco import HIDDEN, SEEN, UNLABELLED, CocoView, coco_document
-from mocap.core.jsontext import write_json
+from mocap.core.jsontext import dumps, write_text
 from mocap.core.keypoints import Source
 from mocap.kernels.projection import project, undistort
 from mocap.kernels.robust import INLIER
@@ -27,7 +27,7 @@ MAX_SIGMA_PX = 10.0
 
 def write(job: Job, path: Path) -> None:
     """Write all cameras as one document."""
-    write_json(path, coco_document(job.take.keypoints.keypoint_set, _views(job)))
+    write_text(path, dumps(coco_document(job.take.keypoints.keypoint_set, _views(job)), indent=None))
 
 
 def read_back(job: Job, path: Path) -> float:
@@ -61,9 +61,9 @@ def _view(job: Job, c: int, camera: Camera) -> CocoView:
     points, times = take.keypoints, take.detections.time_s[c]
     n_frames = int(np.isfinite(times).sum())
     fps = float(take.motion.timeline.fps)
-    at = (times[:n_frames] - take.motion.timeline.start_s) * fps
+    at: np.ndarray = (times[:n_frames] - take.motion.timeline.start_s) * fps
     inside = (at >= -1e-6) & (at <= len(points.xyz_m) - 1 + 1e-6)
-    nearest = np.clip(np.round(at), 0, max(len(points.xyz_m) - 1, 0)).astype(int)
+    nearest = np.rint(np.clip(at, 0, max(len(points.xyz_m) - 1, 0))).astype(int)
     points_cam = sample_cubic(points.xyz_m, at) @ camera.R_cam_from_world.T + camera.t_cam_from_world_m
     xy_px = project(points_cam, lens.focal_px, lens.center_px, lens.distortion)
     # Beyond its valid field a lens model folds points from outside back into the picture.

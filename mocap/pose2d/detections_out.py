@@ -9,7 +9,7 @@ import numpy as np
 
 from mocap.core.coco import SEEN, UNLABELLED, CocoView, coco_document
 from mocap.core.errors import InputError
-from mocap.core.jsontext import write_json
+from mocap.core.jsontext import dumps, write_text
 from mocap.core.publish import published_set
 from mocap.pose2d.detections import CameraDetections
 
@@ -42,7 +42,7 @@ def write_files(folder: Path, detections: Mapping[str, CameraDetections], kind: 
             if kind == "coco":
                 visibility = np.where(d.score > 0, SEEN, UNLABELLED)
                 view = CocoView(camera, d.size_px, d.xy_px, d.score, visibility)
-                write_json(file, coco_document(d.keypoint_set, [view]))
+                write_text(file, dumps(coco_document(d.keypoint_set, [view]), indent=None))
             else:
                 np.savez(
                     file,
