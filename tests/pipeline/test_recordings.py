@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mocap.analysis.footage import grab_frames
 from mocap.analysis.overlay import write_overlay
 from mocap.analysis.reprojection import project_world
 from mocap.core.progress import NoProgress
@@ -161,3 +163,28 @@ def test_cameras_of_mixed_and_variable_rates_keep_their_exact_times(
     bvh = Path(data["files"][0]["path"]).read_text()
     frame_time = float(bvh.split("Frame Time:")[1].split()[0])
     assert frame_time == pytest.approx(1001 / 60000, abs=1e-9)
+
+
+def test_a_turned_phone_goes_through_the_whole_run_upright(
+    fresh: Path, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    """The sensor's picture is 240 x 320, red on its left; the file asks for a quarter turn clockwise."""
+    stored = np.full((320, 240, 3), 90, np.uint8)
+    stored[:, :120] = (255, 0, 0)
+    phone = write_video(tmp_path / "cam2.mp4", [stored] * 23, Fraction(30), (240, 320))
+    data = bytearray(phone.read_bytes())
+    at = data.index(b"tkhd") + 44  # ISO/IEC 14496-12, section 8.3.2, version 0: the matrix's place in the box
+    one = 1 << 16
+    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 320 << 16, 0, 1 << 30)
+    phone.write_bytes(data)
+    film(shoot, "cam2", phone, np.arange(23) / 30)
+    assert mocap("import", fresh, "walk", shoot.videos[0], phone, shoot.videos[2])[0] == 0
+    done = run(fresh)
+    info = done.run["footage"]["cam2"]
+    assert (info.rotation_deg, info.size_px) == (90, SIZE_PX)
+    picture = grab_frames(phone, [11])[11]
+    assert picture.shape == (240, 320, 3)
+    assert picture[:100, :, 0].min() > 200
+    assert picture[140:, :, 0].max() < 150
+    error_m = done.solved.keypoints.xyz_m - shoot.performer.points(done.solved.motion.timeline.time_s)
+    assert np.median(np.linalg.norm(error_m, axis=-1)) < 0.03
