@@ -47,13 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect and write OpenPose-style JSON, one folder per camera."""
+    from mocap.media.chapters import whole_recordings
     from mocap.media.probe import probe
     from mocap.pose2d.detections_out import check_files, write_files
     from mocap.pose2d.estimator import detect_videos
     from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
 
-    videos = _by_camera(args.videos)
+    videos = _by_camera([chapters[0] for chapters in whole_recordings(args.videos)])
     infos = {camera: probe(path) for camera, path in videos.items()}
     kinds = [kind for kind in args.to if kind != "openpose"]
     if "openpose" in args.to:

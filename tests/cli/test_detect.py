@@ -174,3 +174,14 @@ def test_models_are_listed_and_a_wrong_wheel_is_refused(tmp_path: Path, capsys: 
 def test_pulling_an_unknown_model_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "pull", "nonesuch"]) == 1
     assert "blazepose, demo-footage" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dot")
+def test_chapters_of_one_recording_are_one_camera(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chapters = [tmp_path / f"GX0{k}0042.mp4" for k in (1, 2)]
+    for k, (path, n) in enumerate(zip(chapters, (5, 3), strict=True)):
+        write_video(path, [np.full((48, 64, 3), 90 * k + 9 * f, np.uint8) for f in range(n)], Fraction(25), (64, 48))
+    out = tmp_path / "out"
+    assert main(["detect", *map(str, chapters), "--model", "blazepose", "--out", str(out), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert {c: d["n_frames"] for c, d in data["cameras"].items()} == {"GX010042": 8}
