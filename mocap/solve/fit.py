@@ -90,7 +90,7 @@ def to_cameras(observations: Observations, sigma_px: np.ndarray, n_frames: int) 
 
 
 def pose_terms(
-    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms
+    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms, *, has_limits: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gauss-Newton terms of data, bind-pose prior and joint limits [frame n n], [frame n], n = 3 + dof."""
     R_world, joints, points = body_points(pose, shape, names)
@@ -103,22 +103,25 @@ def pose_terms(
         jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, dof.axis, moves)
         hessian[part], slope[part] = gauss_newton_terms(jacobian, information[part], gradient[part])
     _add_priors(hessian, slope, pose, dof)
+    if has_limits:
+        add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
     return hessian, slope
 
 
 def _add_priors(hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> None:
-    """Add, in place, the pull towards the bind pose and the limits of joints."""
+    """Add, in place, the pull towards the bind pose."""
     angle = pose.angles(dof)
     diagonal = np.einsum("fii->fi", hessian)
     diagonal[:, N_TRANSLATION:] += dof.prior_rad**-2.0
     slope[:, N_TRANSLATION:] += angle * dof.prior_rad**-2.0
-    add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
 
 
-def fit_pose(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms) -> Pose:
+def fit_pose(
+    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms, *, has_limits: bool = True
+) -> Pose:
     """Return the pose that fits each frame's data on its own (damped Gauss-Newton)."""
     for _ in range(POSE_ITERATIONS):
-        hessian, slope = pose_terms(pose, shape, names, dof, data)
+        hessian, slope = pose_terms(pose, shape, names, dof, data, has_limits=has_limits)
         _damp(hessian)
         pose = pose.moved(_limited(-np.linalg.solve(hessian, slope[..., None])[..., 0]), dof)
     return pose
@@ -140,6 +143,7 @@ def fit_shape(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, da
         jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves)
         hessian, slope = gauss_newton_terms(jacobian, information, gradient)
         _add_priors(hessian, slope, pose, dof)
+        add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
         _damp(hessian)
         of_shape = model.jacobian(R_world)
         shape_hessian, shape_slope = gauss_newton_terms(of_shape, information, gradient)

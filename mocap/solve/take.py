@@ -31,13 +31,15 @@ from mocap.solve.fit import (
     SHAPE_FRAMES,
     acceleration_level,
     body_points,
-    fit_pose,
     fit_shape,
     fit_take,
     to_cameras,
     to_points,
 )
+from mocap.solve.implausible import mask_of
+from mocap.solve.jumps import impossible_jumps
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
+from mocap.solve.screen import screened_pose, set_aside
 from mocap.solve.shape import Shape, reference_shape
 from mocap.solve.uncertainty import keypoint_sigma, residual_correlation
 
@@ -72,26 +74,31 @@ def solve_take(
     progress = progress or NoProgress()
     points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
     names, index = _landmarks_in(points)
-    known = points.xyz_m[:, index]
-    dof = freedom(names)
+    dof, fps = freedom(names), float(timeline.fps)
+    observations = _of_landmarks(observe(detections, rig, timeline), index)
+    sigma_px = np.nan_to_num(reconstructed.sigma_px[:, :, index], nan=1.0)
+    jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
+    too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
+    known = np.where(too_fast, np.nan, points.xyz_m[:, index])
     starts = range(0, timeline.n_frames, WINDOW_FRAMES)
     progress.start("Solving the skeleton", 2 + len(starts))
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
     shape = _fit_performer(pose, known, sigma_m, names, dof)
     progress.advance()
-    pose = fit_pose(pose, shape, names, dof, to_points(known, sigma_m))
+    screened = screened_pose(pose, shape, names, dof, known, sigma_m, observations, jumps)
     progress.advance()
-    observations = _of_landmarks(observe(detections, rig, timeline), index)
-    sigma_px = reconstructed.sigma_px[:, :, index]
     on_body = [k for k, n in enumerate(points.keypoint_set.landmarks) if n in LANDMARKS]
     of = tuple(points.keypoint_set.landmarks[k] for k in on_body)
-    pose, spread_m = _fit_windows(pose, shape, names, dof, observations, sigma_px, of, timeline, progress)
+    pose, spread_m = _fit_windows(
+        screened.pose, shape, names, dof, screened.observations, sigma_px, of, timeline, progress
+    )
     progress.finish()
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
     keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
-    contact = _contacts(pose, shape, float(timeline.fps))
+    contact = _contacts(pose, shape, fps)
     evidence = judge_take(rig, detections, reconstructed.exchanged, timeline, keypoints)
+    evidence = set_aside(screened, evidence, names, index, keypoints, observations, sigma_px, fps)
     return SolvedTake(
         subject=subject,
         rig=rig,
@@ -188,7 +195,6 @@ def _fit_windows(
     n_frames, fps = timeline.n_frames, float(timeline.fps)
     root, local = pose.root_m.copy(), pose.local_wxyz.copy()
     spread_m = np.full((n_frames, len(of)), MAX_SIGMA_M)
-    sigma_px = np.nan_to_num(sigma_px, nan=1.0)
     for start in range(0, n_frames, WINDOW_FRAMES):
         stop = min(start + WINDOW_FRAMES, n_frames)
         low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
