@@ -37,8 +37,8 @@ MIN_SCORE = 0.3
 MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
-WINDOWS = (1.0, 0.4)
-"""Shares of the take, up to its end, in which movements are looked for."""
+WINDOWS = (1.0, 0.5, 0.25)
+"""Shares of the take, up to its end, in which movements are looked for: each as densely sampled as the whole."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,20 @@ class _Take:
     ready: np.ndarray
     """[camera] bool: seen often enough to judge."""
     min_score: float
-    correlation: float
-    """How many errors in a row, of the instants that are looked at, count as one."""
+
+    def correlation(self, obs: Observations) -> float:
+        """Return how many errors in a row count as one."""
+        points = triangulate_robust(obs, self.origin, self.rig)
+        return error_correlation(residuals_px(points, obs, self.origin, self.rig), obs)
+
+    def observed(self, from_s: float) -> Observations:
+        """Return what was seen from some time on."""
+        time_s = np.where(self.detections.time_s >= from_s, self.detections.time_s, np.nan)
+        return _observed(replace(self.detections, time_s=time_s), self.min_score)
+
+
+def _observed(detections: Keypoints2D, min_score: float) -> Observations:
+    return gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras, with_velocity=True)
 
 
 def check_rig(
@@ -125,7 +137,7 @@ def check_rig(
         )
     used = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
-    obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras, with_velocity=True)
+    obs = _observed(detections, min_score)
     ready = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or ready.sum() < 2:
         raise InputError(
@@ -135,9 +147,7 @@ def check_rig(
         )
     progress.start("checking the cameras", None)
     try:
-        origin = Poses.of(used)
-        correlation = error_correlation(residuals_px(triangulate_robust(obs, origin, used), obs, origin, used), obs)
-        return _checked(rig, _Take(used, detections, obs, origin, ready, min_score, correlation), progress)
+        return _checked(rig, _Take(used, detections, obs, Poses.of(used), ready, min_score), progress)
     finally:
         progress.finish()
 
@@ -148,7 +158,7 @@ def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
     confidence = np.zeros(len(take.rig))
     # A camera knocked late in the take fits better calibrated than moved on the whole, and worse at the end.
     for share in WINDOWS:
-        part = take.obs.select(take.obs.instant >= (1.0 - share) * take.obs.n_instants)
+        part = take.obs if share == 1.0 else take.observed(float(np.quantile(take.obs.time_s, 1.0 - share)))
         if part.xy_px.shape[1] < MIN_POINTS:
             break
         found = _found_in(part, take, progress)
@@ -162,7 +172,9 @@ def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
     whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
     before, after = (
         reprojection(
-            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig), take.rig, take.correlation
+            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig),
+            take.rig,
+            take.correlation(take.obs),
         )
         for at in (take.origin, fit.poses)
     )
@@ -171,12 +183,12 @@ def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
 
 def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
     """Return what has moved and whose clock is off in a part of the take."""
-    rig, origin = take.rig, take.origin
+    rig, origin, correlation = take.rig, take.origin, take.correlation(obs)
     most = max(1, len(rig) // 2)
     free, trials, confidence = Freedom.none(len(rig)), dict[int, Trial](), np.zeros(len(rig))
     fit = Fit(origin, triangulate_robust(obs, origin, rig), 0.0, np.zeros((len(rig), 7, len(rig), 7)))
     while free.pose.sum() < most and free.clock.sum() < most:
-        judge = Judge(obs, rig, fit.poses, take.correlation)
+        judge = Judge(obs, rig, fit.poses, correlation)
         both: list[Trial] = []
         for c in np.flatnonzero(take.ready & ~free.pose):
             both.append(judge.trial(int(c), free.also(int(c), pose=True, clock=True)))
@@ -192,7 +204,7 @@ def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
         chosen = clock if is_clock and not free.clock[best.camera] else pose
         if not chosen.is_significant:
             break
-        new = fitted(obs, rig, chosen.poses, chosen.free, take.correlation)
+        new = fitted(obs, rig, chosen.poses, chosen.free, correlation)
         if chosen is clock and abs(new.poses.offset_s[best.camera]) < MIN_CLOCK_S:
             break
         if chosen is pose and not is_large(best.camera, new, origin, rig):
@@ -214,10 +226,10 @@ def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
         if not since_s:
             break
         # The part before the movement would pull the estimate back.
-        after = take.obs.select(take.obs.time_s[take.obs.instant] >= max(since_s.values()))
+        after = take.observed(max(since_s.values()))
         if after.xy_px.shape[1] < MIN_POINTS:
             break
-        fit = fitted(after, take.rig, fit.poses, found.free, take.correlation)
+        fit = fitted(after, take.rig, fit.poses, found.free, take.correlation(after))
     return fit, since_s
 
 

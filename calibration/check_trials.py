@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, residuals_px, triangulate_robust
+from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, polished, residuals_px, triangulate_robust
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
@@ -82,13 +82,14 @@ class Judge:
         self._rest = obs.select(part % 2 == 1)
         self._part = part[part % 2 == 1]
         self._rig, self._poses, self._correlation = rig, poses, correlation
-        self._before = residuals_px(triangulate_robust(self._rest, poses, rig), self._rest, poses, rig)
+        self._start, self._points = (triangulate_robust(o, poses, rig) for o in (self._fitted, self._rest))
+        self._before = residuals_px(self._points, self._rest, poses, rig)
 
     def trial(self, camera: int, free: Freedom) -> Trial:
         """Return what a freedom, which a camera was given last, explains."""
         rest, rig = self._rest, self._rig
-        poses = fitted(self._fitted, rig, self._poses, free, self._correlation).poses
-        after = residuals_px(triangulate_robust(rest, poses, rig), rest, poses, rig)
+        poses = fitted(self._fitted, rig, self._poses, free, self._correlation, self._start).poses
+        after = residuals_px(polished(self._points, rest, poses, rig), rest, poses, rig)
         scale = max(float(np.nanmedian(np.linalg.norm(after, axis=-1))) / 1.1774, 0.3)
         cost = cauchy_cost(self._before, rest.seen, scale).sum(0)
         drop = cost - cauchy_cost(after, rest.seen, scale).sum(0)
@@ -97,7 +98,14 @@ class Judge:
         return Trial(camera, free, poses, t, float(drop.sum() / max(cost.sum(), 1e-9)))
 
 
-def fitted(obs: Observations, rig: CameraRig, start: Poses, free: Freedom, correlation: float) -> Fit:
+def fitted(
+    obs: Observations,
+    rig: CameraRig,
+    start: Poses,
+    free: Freedom,
+    correlation: float,
+    points: np.ndarray | None = None,
+) -> Fit:
     """Return the fit of what is free; so many errors in a row count as one."""
     return adjust(
         obs,
@@ -106,6 +114,7 @@ def fitted(obs: Observations, rig: CameraRig, start: Poses, free: Freedom, corre
         free=free.pose,
         free_clocks=free.clock,
         correlation=correlation,
+        points=points,
         max_iterations=N_ITERATIONS,
     )
 

@@ -142,6 +142,12 @@ def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterat
         better = np.nonzero(on)[0][cost < best[on]]
         points[better] = other[cost < best[on]]
         best[on] = np.minimum(best[on], cost)
+    return polished(points, obs, poses, rig, n_iterations)
+
+
+def polished(points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig, n_iterations: int = 4) -> np.ndarray:
+    """Return points [point 3] after robust Gauss-Newton steps from where they were for poses nearby."""
+    sigma = robust_sigma_px(residuals_px(points, obs, poses, rig))
     for _ in range(n_iterations):
         points = _improve_points(points, obs, poses, rig, sigma)
         sigma = robust_sigma_px(residuals_px(points, obs, poses, rig))
@@ -225,6 +231,7 @@ def adjust(
     free: np.ndarray,
     free_clocks: np.ndarray | None = None,
     correlation: float,
+    points: np.ndarray | None = None,
     on_iteration: Callable[[], None] = lambda: None,
     max_iterations: int = 25,
 ) -> Fit:
@@ -232,12 +239,14 @@ def adjust(
 
     free [camera] bool: cameras that may move. free_clocks [camera] bool: cameras whose clocks may shift (None: none).
     correlation: number of successive observations that carry the information of one independent one; weighs the data
-    against the prior. Levenberg-Marquardt; raises nothing, stops after `max_iterations` if it has not converged.
+    against the prior. points [point 3]: where to start, if not where `start` triangulates them. Levenberg-Marquardt;
+    raises nothing, stops after `max_iterations` if it has not converged.
     """
     clocks = np.zeros(len(rig), bool) if free_clocks is None else free_clocks
     mask = np.concatenate([np.repeat(free[:, None], 6, 1), clocks[:, None]], 1).reshape(-1)
     solver = _Solver(obs, rig, Poses.of(rig), mask, correlation)
-    poses, points = start, triangulate_robust(obs, start, rig)
+    poses = start
+    points = triangulate_robust(obs, start, rig) if points is None else points
     damping = 1e-4
     covariance = np.zeros((len(rig), 7, len(rig), 7))
     sigma = robust_sigma_px(residuals_px(points, obs, poses, rig))
