@@ -165,3 +165,21 @@ def test_chapters_given_together_are_one_camera(
     _, data = synchronised(mocap, [*pair, tmp_path / "GX010008.mov", tmp_path / "GX020008.mov"])
     assert set(data["cameras"]) == {"a", "b", "GX010008"}
     assert data["cameras"]["GX010008"]["offset_s"] == pytest.approx(0.25, abs=0.001)
+
+
+def test_two_recordings_of_one_camera_are_no_take(shared: Callable[[str], Path], mocap: Mocap, tmp_path: Path) -> None:
+    real = shared("data/gopro") / "gpmf-parser"
+    for name, source in (("left", "hero7.mp4"), ("right", "hero7.mp4"), ("third", "karma.mp4")):
+        file = tmp_path / name / "DCIM" / "100GOPRO" / "GH010001.MP4"
+        file.parent.mkdir(parents=True)
+        # An empty box at the end makes the copies different files (ISO/IEC 14496-12, section 8.1.2).
+        file.write_bytes((real / source).read_bytes() + (b"\0\0\0\x08free" if name == "right" else b""))
+    session = tmp_path / "shoot"
+    assert mocap("init", session)[0] == 0
+    status, data = mocap("import", session, "walk", *sorted(tmp_path.glob("*/DCIM/*/*.MP4")))
+    assert status == 1
+    assert data["error"]["code"] == "camera-films-twice"
+    assert "C3281324500963" in data["error"]["message"]
+    status, data = mocap("import", session, "walk", *sorted(tmp_path.glob("[lt]*/DCIM/*/*.MP4")))
+    assert status == 0, data
+    assert set(data["take"]["cameras"]) == {"left", "third"}
