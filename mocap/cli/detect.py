@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model of `mocap models list`, or mmpose:CONFIG,CHECKPOINT (default: rtmpose when its weights are here, "
         "else blazepose)",
     )
+    parser.add_argument(
+        "--quality",
+        choices=("preview", "standard", "best"),
+        default="standard",
+        help="preview: the smallest model on about 15 frames a second, for a look on set; best: the largest model, on "
+        "mirrored pictures too (default: %(default)s)",
+    )
     parser.add_argument("--detector", metavar="NAME", help="person detector (default: the best that is here)")
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, directml or coreml (default: %(default)s)"
@@ -63,10 +70,15 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         check_files(args.out, videos, kind, args.overwrite)
     with output_folder(args.out):
         model = make_estimator(
-            args.model, ui.progress, device=args.device, detector=args.detector, flip_test=args.flip_test
+            args.model,
+            ui.progress,
+            device=args.device,
+            detector=args.detector,
+            flip_test=args.flip_test,
+            quality=args.quality,
         )
         start_s = time.perf_counter()
-        found = detect_videos(videos, model, infos=infos, progress=ui.progress)
+        found = detect_videos(videos, model, infos=infos, progress=ui.progress, quality=args.quality)
         seconds = time.perf_counter() - start_s
         written = {kind: write_files(args.out, found, kind) for kind in kinds}
         if "openpose" in args.to:

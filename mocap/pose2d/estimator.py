@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from mocap.media.decode import Frame, frames
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.detections import CameraDetections
+from mocap.pose2d.quality import QUALITIES, STANDARD
 from mocap.pose2d.sides import untangle_sides
 
 
@@ -108,6 +109,7 @@ def detect_videos(
     infos: Mapping[str, VideoInfo] | None = None,
     progress: Progress | None = None,
     n_workers: int | None = None,
+    quality: str = STANDARD,
 ) -> dict[str, CameraDetections]:
     """Return everyone that a model sees, camera by camera; cameras are worked on in parallel, decoded once each.
 
@@ -120,6 +122,7 @@ def detect_videos(
         infos: what `probe` said of the videos; probed again when absent.
         progress: told of every frame.
         n_workers: threads; by default one per processor, at most one per camera.
+        quality: which frames are looked at, a name of `QUALITIES`; the others have no keypoints.
 
     Raises: InputError as `probe`; crops-do-not-fit. Cancelled from `progress`.
     """
@@ -142,7 +145,16 @@ def detect_videos(
             # Longest first, so that no worker is left alone with a long video at the end.
             order = sorted(known, key=lambda n: -known[n].n_frames)
             jobs = {
-                name: pool.submit(_detect, known[name], estimator, crops.get(name), expected_px.get(name), ticks, stop)
+                name: pool.submit(
+                    _detect,
+                    known[name],
+                    estimator,
+                    crops.get(name),
+                    expected_px.get(name),
+                    ticks,
+                    stop,
+                    QUALITIES[quality].stride(known[name].fps),
+                )
                 for name in order
             }
             try:
@@ -174,6 +186,7 @@ def _detect(
     expected_px: np.ndarray | None,
     ticks: queue.SimpleQueue[int],
     stop: threading.Event,
+    stride: int,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
 
@@ -181,10 +194,12 @@ def _detect(
         for frame in frames(info.path, info, diagnostics=found):
             if stop.is_set():
                 return
-            yield frame
+            if frame.index % stride == 0:
+                yield frame
             ticks.put(1)
 
-    xy_px, score = estimator.estimate(pictures(), info, crops)
+    # To the model, a video of which it sees every n-th picture is one of that rate.
+    xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops)
     if xy_px.shape[1] == 0:
         found.append(
             Diagnostic(
@@ -196,8 +211,11 @@ def _detect(
         )
     n_swapped = 0
     for p in range(xy_px.shape[1]):
-        expected = None if expected_px is None else expected_px[:, p]
-        xy_px[:, p], score[:, p], swapped = untangle_sides(xy_px[:, p], score[:, p], estimator.keypoint_set, expected)
+        expected = None if expected_px is None else expected_px[::stride, p]
+        seen = slice(None, None, stride)
+        xy_px[seen, p], score[seen, p], swapped = untangle_sides(
+            xy_px[seen, p], score[seen, p], estimator.keypoint_set, expected
+        )
         n_swapped += int(swapped.any(-1).sum())
     if n_swapped:
         found.append(

@@ -17,13 +17,14 @@ from mocap.core.progress import Progress
 from mocap.pose2d.cards import card_names, load_card
 from mocap.pose2d.estimator import ModelIdentity, PoseEstimator
 from mocap.pose2d.following import People
+from mocap.pose2d.quality import QUALITIES, STANDARD
 from mocap.pose2d.weights import is_here, known_sha256, weights_file
 
 AUTO = "auto"
-POSE_ORDER = tuple(f"rtmpose-{size}-{kind}" for kind in ("halpe26", "body17") for size in "mlxst")
-"""Feet matter more than size; among sizes, m is the best bargain."""
+POSE_KINDS = ("halpe26", "body17")
+"""Feet matter more than size."""
 DETECTOR_ORDER = ("yolox-m", "yolox-tiny", "yolox-nano", "rtmdet-nano")
-STANDARD_POSE, STANDARD_DETECTOR = POSE_ORDER[0], "yolox-tiny"
+STANDARD_POSE, STANDARD_DETECTOR = "rtmpose-m-halpe26", "yolox-tiny"
 
 
 def pose_model_names() -> tuple[str, ...]:
@@ -31,13 +32,14 @@ def pose_model_names() -> tuple[str, ...]:
     return tuple(n for n in card_names() if load_card(n)["task"] != "detector")
 
 
-def resolve(name: str) -> str:
-    """Return the model that a name means on this machine: a card's name, or `mmpose:...`.
+def resolve(name: str, quality: str = STANDARD) -> str:
+    """Return the model that a name means on this machine and at a quality: a card's name, or `mmpose:...`.
 
     Raises: InputError model-unknown; SetupError model-missing when `rtmpose` is asked for and no weights are here.
     """
     if name == "rtmpose" or name == AUTO:
-        here = [n for n in POSE_ORDER if is_here(n)]
+        order = [f"rtmpose-{size}-{kind}" for kind in POSE_KINDS for size in QUALITIES[quality].sizes]
+        here = [n for n in order if is_here(n)]
         if here and any(is_here(d) for d in DETECTOR_ORDER):
             return here[0]
         return "blazepose" if name == AUTO else STANDARD_POSE
@@ -48,7 +50,13 @@ def resolve(name: str) -> str:
 
 
 def make_estimator(
-    name: str, progress: Progress, *, device: str = "auto", detector: str | None = None, flip_test: bool = False
+    name: str,
+    progress: Progress,
+    *,
+    device: str = "auto",
+    detector: str | None = None,
+    flip_test: bool = False,
+    quality: str = STANDARD,
 ) -> PoseEstimator:
     """Return a model by name, loaded.
 
@@ -57,12 +65,14 @@ def make_estimator(
         progress: told of what is fetched.
         device: `auto`, `cpu`, `cuda`, `directml` or `coreml`; BlazePose has the processor only.
         detector: name of the person detector; the best that is here by default.
-        flip_test: see `RtmPose`.
+        flip_test: see `RtmPose`; a quality may ask for it too.
+        quality: a name of `QUALITIES`.
 
     Raises: InputError model-unknown, device-unknown; SetupError model-missing, model-damaged, gpu-absent and as the
     model itself.
     """
-    name = resolve(name)
+    name = resolve(name, quality)
+    flip_test = flip_test or QUALITIES[quality].flip_test
     if name == "blazepose":
         from mocap.pose2d.blazepose import BlazePose
 

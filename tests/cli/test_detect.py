@@ -89,6 +89,12 @@ def test_only_the_formats_asked_for_are_written(video: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("dot")
+def test_a_quality_that_does_not_exist_is_a_wrong_command_line(video: Path, tmp_path: Path) -> None:
+    arguments = ["detect", str(video), "--model", "blazepose", "--out", str(tmp_path / "out"), "--quality"]
+    assert main([*arguments, "superb"]) == 2
+
+
+@pytest.mark.usefixtures("dot")
 def test_existing_keypoints_are_not_overwritten_unasked(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

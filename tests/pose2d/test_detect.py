@@ -79,6 +79,16 @@ def test_the_number_of_workers_changes_nothing(videos: dict[str, Path]) -> None:
         np.testing.assert_array_equal(one[name].xy_px, two[name].xy_px)
 
 
+def test_a_preview_looks_at_every_second_frame_of_25_and_leaves_the_others_missing(videos: dict[str, Path]) -> None:
+    full = detect_videos(videos, Brightness())["cam3"]
+    preview = detect_videos(videos, Brightness(), quality="preview")["cam3"]
+    assert preview.n_frames == 11
+    np.testing.assert_array_equal(preview.xy_px[::2], full.xy_px[::2])
+    np.testing.assert_array_equal(preview.time_s, full.time_s)
+    assert np.isnan(preview.xy_px[1::2]).all()
+    assert (preview.score[1::2] == 0).all()
+
+
 def test_every_frame_is_reported_as_progress(videos: dict[str, Path]) -> None:
     class Counting(NoProgress):
         done = 0.0

@@ -256,6 +256,14 @@ def test_auto_is_rtmpose_once_model_and_detector_are_here(known: Path, fixed_mod
     assert models.identity_text("auto") != before
 
 
+@pytest.mark.parametrize(("quality", "size"), [("preview", "t"), ("standard", "m"), ("best", "l")])
+def test_quality_chooses_the_size(quality: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"yolox-tiny", *(f"rtmpose-{s}-halpe26" for s in "tml"), "rtmpose-x-body17"}
+    monkeypatch.setattr(models, "is_here", lambda name: name in here)
+    assert models.resolve("auto", quality) == f"rtmpose-{size}-halpe26"
+    assert models.resolve("rtmpose-m-halpe26", quality) == "rtmpose-m-halpe26"
+
+
 @pytest.mark.usefixtures("cache")
 def test_rtmpose_without_weights_names_the_command() -> None:
     with pytest.raises(SetupError) as caught:
