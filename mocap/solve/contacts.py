@@ -1,4 +1,4 @@
-"""Which foot stands: detected on the solved motion."""
+"""Which foot stands: what holds the solve (`standing`), and what is told of the solved motion (`contacts`)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,59 @@ from scipy.ndimage import binary_closing, binary_opening, minimum_filter1d, unif
 CONTACT_JOINTS = ("LeftFoot", "LeftToeBase", "RightFoot", "RightToeBase")
 MAX_SPEED_M_S = 0.25
 """A planted heel or toe of a walking person rolls at up to this speed (the definition of `../shared/bench`)."""
+MAX_CONTACT_HEIGHT_M = 0.05
+"""Of the heel's or toe's landmark above its support, from the same definition."""
+SPEED_S = 1 / 30
+"""Speeds are differences over this time to either side: shorter, noise passes for motion."""
 MAX_RISE_M = 0.03
 """Above the point's own lowest still place in the two seconds around: a heel's landmark does not touch the floor."""
 MAX_HEIGHT_M = 0.10
-"""Above the lowest still place of any point in that time: a foot held still in the air does not stand."""
-MIN_CONTACT_S = 0.08
+"""Above the lowest still place of any point in that time: a foot held still in the air does not stand. A support
+within this height of the floor is the floor."""
+MIN_STANDING_S = 0.08
+MIN_CONTACT_S = 0.05
 
 
-def detect_contacts(heights_m: np.ndarray, speeds_m_s: np.ndarray, fps: float) -> np.ndarray:
-    """Return [frame point] whether each foot point stands: still, and near the height at which something supports it.
+def standing(points_m: np.ndarray, fps: float) -> np.ndarray:
+    """Return [frame point] whether each foot point [frame point 3] may be held where it is.
 
-    heights_m and speeds_m_s [frame point] of heels and toes. The support need not be the floor (a beam, a step): it is
-    the lowest height of a still point in the two seconds around.
+    It is still, and near the height at which something supports it. The support need not be the floor (a beam, a step):
+    it is the lowest height of a still point in the two seconds around.
     """
-    still = uniform_filter1d(speeds_m_s, max(1, round(0.05 * fps)), axis=0, mode="nearest") < MAX_SPEED_M_S
-    own = _running_minimum(np.where(still, heights_m, np.inf), round(fps))
-    contact = still & (heights_m < own + MAX_RISE_M) & (heights_m < own.min(1, keepdims=True) + MAX_HEIGHT_M)
-    length = np.ones((max(1, round(MIN_CONTACT_S * fps)), 1), bool)
-    closed = binary_closing(np.pad(contact, ((len(length), len(length)), (0, 0)), mode="edge"), length)
+    heights = points_m[..., 2]
+    speed = np.linalg.norm(np.gradient(points_m, 1.0 / fps, axis=0), axis=-1) if len(points_m) > 1 else 0 * heights
+    still = uniform_filter1d(speed, max(1, round(0.05 * fps)), axis=0, mode="nearest") < MAX_SPEED_M_S
+    own = _running_minimum(np.where(still, heights, np.inf), round(fps))
+    on = still & (heights < own + MAX_RISE_M) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    return _without_blinks(on, round(MIN_STANDING_S * fps))
+
+
+def contacts(points_m: np.ndarray, fps: float) -> np.ndarray:
+    """Return [frame point] whether each heel or toe [frame point 3] of the solved motion is in contact.
+
+    It is, where it is less than MAX_CONTACT_HEIGHT_M above its support and slower than MAX_SPEED_M_S over it. The
+    support is the floor; where the point's lowest still place in the two seconds around lies well above the floor (a
+    beam, a step), it is that place.
+    """
+    heights, slow = points_m[..., 2], _horizontal_speed(points_m, fps) < MAX_SPEED_M_S
+    own = _running_minimum(np.where(slow, heights, np.inf), round(fps))
+    support = np.where(own < MAX_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
+    on = slow & (heights < support + MAX_CONTACT_HEIGHT_M) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    return _without_blinks(on, round(MIN_CONTACT_S * fps))
+
+
+def _horizontal_speed(points_m: np.ndarray, fps: float) -> np.ndarray:
+    """Return [frame point] central differences over SPEED_S to either side, shorter at the ends."""
+    at, step = np.arange(len(points_m)), max(1, round(SPEED_S * fps))
+    before, after = np.maximum(at - step, 0), np.minimum(at + step, len(at) - 1)
+    way = np.linalg.norm(points_m[after, :, :2] - points_m[before, :, :2], axis=-1)
+    return way * fps / np.maximum(after - before, 1)[:, None]
+
+
+def _without_blinks(on: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return on [frame point] without gaps and stretches shorter than this."""
+    length = np.ones((max(1, n_frames), 1), bool)
+    closed = binary_closing(np.pad(on, ((len(length), len(length)), (0, 0)), mode="edge"), length)
     return binary_opening(closed, length)[len(length) : -len(length)]
 
 

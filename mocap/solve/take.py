@@ -24,7 +24,7 @@ from mocap.kernels.rotations import quat_continuous
 from mocap.kernels.trajectories import fill_gaps_linearly
 from mocap.solve.attach import attach_points
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, LEAF_TIPS_M, RIG_JOINTS, RIG_NAMES, RIG_PARENTS
-from mocap.solve.contacts import CONTACT_JOINTS, detect_contacts
+from mocap.solve.contacts import CONTACT_JOINTS, contacts, standing
 from mocap.solve.evidence import judge_take
 from mocap.solve.fit import (
     FOOT_LANDMARKS,
@@ -96,7 +96,7 @@ def solve_take(
     progress.finish()
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
     keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
-    contact = _contacts(pose, shape, fps)
+    contact = contacts(_feet(pose, shape), fps)
     evidence = judge_take(rig, detections, reconstructed.exchanged, timeline, keypoints)
     evidence = set_aside(screened, evidence, names, index, keypoints, observations, sigma_px, fps)
     return SolvedTake(
@@ -205,8 +205,8 @@ def _fit_windows(
             level = acceleration_level(part, dof, fps)
             data = to_cameras(window, sigma, high - low)
             part = fit_take(part, shape, names, dof, data, level)
-            standing = _contacts(part, shape, fps)
-            part = fit_take(part, shape, names, dof, data, level, standing, SLIP_M_S / fps)
+            on_floor = standing(_feet(part, shape), fps)
+            part = fit_take(part, shape, names, dof, data, level, on_floor, SLIP_M_S / fps)
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
             max_lag = round(MAX_LAG_S * fps)
@@ -257,11 +257,9 @@ def _sigma_over_gaps(sigma_m: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     return sigma
 
 
-def _contacts(pose: Pose, shape: Shape, fps: float) -> np.ndarray:
-    """Return [frame contact] for CONTACT_JOINTS: heels for the ankle joints, toes for the toe joints."""
-    _, _, feet = body_points(pose, shape, FOOT_LANDMARKS)
-    speed = np.linalg.norm(np.gradient(feet, 1.0 / fps, axis=0), axis=-1) if len(feet) > 1 else np.zeros(feet.shape[:2])
-    return detect_contacts(feet[..., 2], speed, fps)
+def _feet(pose: Pose, shape: Shape) -> np.ndarray:
+    """Return heels and toes [frame contact 3] of CONTACT_JOINTS: an ankle's heel, a toe joint's big toe."""
+    return body_points(pose, shape, FOOT_LANDMARKS)[2]
 
 
 def _findings(reconstructed: PointsResult, names: tuple[str, ...]) -> list[Diagnostic]:
