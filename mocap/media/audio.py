@@ -136,7 +136,9 @@ def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | 
     if not parts:
         return None
     samples = np.zeros(next_at, np.float32)
-    for at, mono in parts:
+    while parts:
+        # One by one let go of: an hour of sound is 700 MB.
+        at, mono = parts.pop()
         samples[at : at + len(mono)] = mono
     start_s = 0.0 if video_start_s is None else (first_s or 0.0) - video_start_s
     return Sound(samples, rate, start_s)

@@ -188,3 +188,19 @@ def test_a_turned_phone_goes_through_the_whole_run_upright(
     assert picture[140:, :, 0].max() < 150
     error_m = done.solved.keypoints.xyz_m - shoot.performer.points(done.solved.motion.timeline.time_s)
     assert np.median(np.linalg.norm(error_m, axis=-1)) < 0.03
+
+
+def test_clips_of_different_moments_are_said_not_to_fit(
+    fresh: Path, shoot: Any, write_clip: Callable[..., Path], mocap: Mocap, tmp_path: Path
+) -> None:
+    for c, camera in enumerate(shoot.rig.names):
+        path = write_clip(tmp_path / f"{camera}.mp4", [40 * c + f for f in range(60)], Fraction(30), size_px=SIZE_PX)
+        film(shoot, camera, path, 20.0 * c + 0.37 * c + np.arange(60) / 30)
+    assert mocap("import", fresh, "walk", *sorted(tmp_path.glob("cam*.mp4")))[0] == 0
+    status, data = mocap("run", fresh)
+    assert status in (0, 3), data
+    found = {d["code"]: d["message"] for d in data["takes"]["walk"]["diagnostics"]}
+    assert "cam1, cam2, cam3" in found["times-assumed"]
+    assert "may not overlap in time" in found["times-assumed"]
+    assert "taken as one instant" in found["times-assumed"]
+    assert data["takes"]["walk"]["frames"] == 60
