@@ -19,8 +19,9 @@ from calibration.board_detect_failure import (
     notes_on_layout,
 )
 from calibration.board_detect_image import BoardFinder, sharpness
-from calibration.board_detect_layout import Finding, find_layout, shows_other_markers
-from calibration.board_detect_print import notes_on_print
+from calibration.board_detect_layout import Finding, Samples, find_layout, shows_other_markers
+from calibration.board_detect_print import lengths_contradict, notes_on_print
+from calibration.board_detect_select import without_blurred
 from calibration.board_detect_source import Plan, Source, open_source, plan_frames
 from calibration.board_views import BoardViews
 from mocap.core.progress import NoProgress, Progress
@@ -77,7 +78,7 @@ def detect_board(
     n_workers = n_workers or min(len(sources), max(2, (os.cpu_count() or 2) // 2), 8)
     samples = dict(zip(sources, _in_parallel(_sample, list(sources.values()), n_workers, progress), strict=True))
     finding = find_layout(samples, board)
-    if not finding.is_found and (not _is_rare(sources, plan) or shows_other_markers(samples, board)):
+    if not finding.is_found and (not _is_rare(sources, plan) or _is_in_vain(samples, board)):
         raise not_found(samples, board)
     jobs = [(source, plan.frame_idx[c], finding, camera) for c, (camera, source) in enumerate(sources.items())]
     found = _in_parallel(_detect, jobs, n_workers, progress, int((plan.frame_idx >= 0).sum()))
@@ -86,12 +87,17 @@ def detect_board(
         raise not_found(samples, board)
     notes = (*plan.diagnostics, *notes_on_layout(board, finding), *notes_on_print(samples, finding))
     notes = (*notes, *notes_on_cameras(views))
-    return replace(views, diagnostics=notes)
+    return without_blurred(replace(views, diagnostics=notes))
 
 
 def _is_rare(sources: Mapping[str, Source], plan: Plan) -> bool:
     """Return whether the samples may have missed the board: there are many more pictures than samples."""
     return plan.frame_idx.shape[1] > N_SAMPLES and any(s.n_frames > N_SAMPLES for s in sources.values())
+
+
+def _is_in_vain(samples: Samples, board: BoardSpec) -> bool:
+    """Return whether the samples show that another board was filmed than the one described."""
+    return lengths_contradict(samples, board) is not None or shows_other_markers(samples, board)
 
 
 def _sample(source: Source, _work: _Work) -> list[np.ndarray]:

@@ -208,9 +208,11 @@ def suggest(samples: Samples, board: BoardSpec) -> Suggestion | None:
 
 
 def shows_other_markers(samples: Samples, board: BoardSpec) -> bool:
-    """Return whether the pictures show so many markers of another dictionary that searching them more is in vain."""
+    """Return whether the pictures show so many markers of another board that searching them more is in vain."""
     shown = suggest(samples, board)
-    return shown is not None and len(shown.ids) >= _MIN_FOUND and shown.dictionary != board.dictionary
+    if shown is None or len(shown.ids) < _MIN_FOUND:
+        return False
+    return shown.dictionary != board.dictionary or shown.board is not None
 
 
 def _smallest_dictionary(family: str, last_id: int, wanted: str) -> str:

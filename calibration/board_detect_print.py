@@ -22,7 +22,7 @@ _MIN_MEASURED = 24
 def notes_on_print(samples: Samples, finding: Finding) -> list[Diagnostic]:
     """Return findings on a board with markers whose lengths or size contradict its description."""
     board = finding.board
-    if not board.has_markers or not finding.is_found:
+    if not board.has_markers:
         return []
     is_mirrored = {c: finding.n_back[c] > finding.n_front[c] for c in samples}
     seen = list(_markers(samples, board, is_mirrored))

@@ -18,11 +18,11 @@ from tests.calibration.board_pictures import print_of
 
 SIZE_PX = (800, 600)
 FPS = Fraction(12)
-N_FRAMES = 36
+N_FRAMES = 28
 _PRINT_PX_PER_M = 700.0
 
-Edit = Callable[[int, int, np.ndarray], np.ndarray]
-"""Camera, frame and picture to the picture that is filmed."""
+Edit = Callable[[int, list[np.ndarray]], np.ndarray]
+"""Frame and all pictures to the picture that is filmed."""
 
 
 def arc_rig(n_cameras: int) -> CameraRig:
@@ -52,24 +52,19 @@ def board_path(board: BoardSpec, n_frames: int = N_FRAMES, roll_deg: float = 0.0
 
 
 def film(
-    folder: Path, board: BoardSpec, rig: CameraRig, edit: Edit | None = None, n: int = N_FRAMES, roll_deg: float = 0.0
-) -> list[str]:
-    """Return the paths of one video per camera; `edit` changes the pictures."""
+    file: Path, board: BoardSpec, camera: Camera, edit: Edit | None = None, n: int = N_FRAMES, roll_deg: float = 0.0
+) -> Path:
+    """Write the video of one camera and return its path; `edit` changes the pictures."""
     margin_m = 0.6 * board.square_m
     flat = cv2.GaussianBlur(print_of(board, _PRINT_PX_PER_M, margin_m), (0, 0), 1.0)
     R, t = board_path(board, n, roll_deg)
-    paths: list[str] = []
-    for c, camera in enumerate(rig.cameras):
-        pictures = []
-        for f in range(n):
-            H = _pixel_from_print(board, camera, R[f], t[f], margin_m)
-            gray = cv2.warpPerspective(flat, H, SIZE_PX, flags=cv2.INTER_AREA, borderValue=128)
-            gray = gray if edit is None else edit(c, f, gray)
-            pictures.append(np.repeat(gray[..., None], 3, -1))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_video(folder / f"{camera.name}.mp4", pictures, FPS, SIZE_PX)
-        paths.append(str(folder / f"{camera.name}.mp4"))
-    return paths
+    pictures: list[np.ndarray] = []
+    for f in range(n):
+        H = _pixel_from_print(board, camera, R[f], t[f], margin_m)
+        pictures.append(cv2.warpPerspective(flat, H, SIZE_PX, flags=cv2.INTER_AREA, borderValue=128))
+    seen = pictures if edit is None else [edit(f, pictures) for f in range(n)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return write_video(file, (np.repeat(g[..., None], 3, -1) for g in seen), FPS, SIZE_PX)
 
 
 def _middle(board: BoardSpec) -> np.ndarray:
@@ -83,8 +78,3 @@ def _pixel_from_print(board: BoardSpec, camera: Camera, R: np.ndarray, t: np.nda
     plane = np.array([[per_px, 0, per_px / 2 - origin_m], [0, per_px, per_px / 2 - origin_m], [0, 0, 1.0]])
     cam = np.stack([*(camera.R_cam_from_world @ R).T[:2], camera.R_cam_from_world @ t + camera.t_cam_from_world_m], -1)
     return camera.intrinsics.matrix @ cam @ plane
-
-
-def nothing(gray: np.ndarray) -> np.ndarray:
-    """Return the picture of an empty room."""
-    return np.full_like(gray, 128)
