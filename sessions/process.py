@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from calibration.match import check_inside
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
+from mocap.core.performer import read_performer
 from mocap.core.progress import Progress
 from mocap.core.take import SolvedTake
 from mocap.core.timeline import TimeMap
@@ -110,6 +111,21 @@ def settings_of(take: Take, more: Mapping[str, Any] | None = None) -> dict[str, 
     return {**defaults(), **take.config, **(more or {})}
 
 
+def _performer(session: Session, take: Take, name: str) -> tuple[dict[str, Any] | None, Path | None]:
+    """Return what is known of the take's performer, and the file that holds it or shall hold it.
+
+    The take that a profile was found in is solved without it, so that solving it again changes nothing. Raises
+    InputError `performer-invalid`.
+    """
+    if not name:
+        return None, None
+    file = session.folder / "performers" / f"{name}.json"
+    if not file.is_file():
+        return None, file
+    profile = read_performer(file)
+    return (None if profile.origin == take.name else profile.to_json()), file
+
+
 def process_take(
     session: Session,
     take: Take,
@@ -129,10 +145,14 @@ def process_take(
         store.sweep()
         sources, found = take_sources(session, take)
         config = settings_of(take, settings)
+        known, profile_file = _performer(session, take, config["performer"])
+        config["performer"] = known
         threads = threads_for(len(take.videos))
         run = run_stages(
             FROM_FOOTAGE, sources, config, progress, store=store, threads=threads, recompute_from=recompute_from
         )
+        if profile_file is not None and not profile_file.exists() and run["solve"].performer is not None:
+            replace(run["solve"].performer, origin=take.name).write(profile_file)
     return Processed(run["solve"], run, run["videos"], (*found, *findings(run)))
 
 

@@ -24,6 +24,7 @@ from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
+from mocap.core.performer import performer_from_json
 from mocap.core.progress import Progress
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline, TimeMap
@@ -139,8 +140,10 @@ def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult
     return replace(result, points=replace(result.points, source=source))
 
 
-def _solve(inputs: Inputs, _config: Config, progress: Progress) -> SolvedTake:
-    return solve_take(inputs["refine"].rig, inputs["points"], progress=progress)
+def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
+    known = config["performer"]
+    performer = performer_from_json(known) if isinstance(known, Mapping) else None
+    return solve_take(inputs["refine"].rig, inputs["points"], progress=progress, performer=performer)
 
 
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
@@ -159,7 +162,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 4, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 4, ("refine", "points"), _solve, label="solving the skeleton")
+SOLVE = Stage("solve", 5, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (

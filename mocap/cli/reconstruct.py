@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject-at", type=point, metavar="X,Y", help="the performer stands here (metres)")
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks: JSON, or CSV camera,offset_s,drift_ppm")
     parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
+    parser.add_argument(
+        "--performer",
+        type=Path,
+        metavar="FILE",
+        help="the performer's profile: used where it is there, else written, e.g. anna.json",
+    )
     parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
     add_filter_option(parser)
@@ -46,6 +53,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.filtering import parse_filter
     from mocap.core.jsontext import write_json
     from mocap.core.keypoints import keypoint_set_names
+    from mocap.core.performer import read_performer
     from mocap.core.publish import published_set
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
@@ -68,8 +76,12 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         time_maps = read_times(args.times, rig.names) if args.times else {}
         laps.lap("read")
         fps = Fraction(args.fps)
-        settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at}
+        is_known = args.performer is not None and args.performer.exists()
+        performer = read_performer(args.performer).to_json() if is_known else ""
+        settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at, "performer": performer}
         done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
+        if args.performer is not None and not is_known and done.solved.performer is not None:
+            replace(done.solved.performer, origin=str(args.keypoints)).write(args.performer)
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
         wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))

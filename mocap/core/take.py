@@ -11,6 +11,7 @@ from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.keypoints import Keypoints2D, Points3D
 from mocap.core.limbs import limb_pairs
+from mocap.core.performer import PerformerProfile
 from mocap.core.skeleton import Motion
 from mocap.core.timeline import Timeline
 
@@ -63,6 +64,8 @@ class SolvedTake:
     exchanged: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
     """[camera frame limb] bool, limbs of `limbs.limb_pairs`: whether `detections` has their sides put back; empty
     where none has."""
+    performer: PerformerProfile | None = None
+    """The performer's body as this take found it, for the next one."""
 
     def __post_init__(self) -> None:
         f, k = self.motion.timeline.n_frames, len(self.detections.keypoint_set)

@@ -127,6 +127,9 @@ ASYMMETRY_SD = 0.03
 """Prior standard deviation of the difference between a left segment's factor and the right one's."""
 LANDMARK_SD_M = 0.03
 """Prior standard deviation of a free landmark offset."""
+PROFILE_LENGTH_SD = 0.01
+"""The same of a segment's factor, where an earlier take of the performer told it: clothes and light differ."""
+PROFILE_LANDMARK_SD_M = 0.006
 JOINT_NAMES = tuple(j.name for j in JOINTS)
 PARENTS = tuple(JOINT_NAMES.index(j.parent) if j.parent else -1 for j in JOINTS)
 RIG_JOINTS = tuple(i for i, name in enumerate(JOINT_NAMES) if not name.endswith(ROLL))

@@ -127,15 +127,22 @@ def fit_pose(
     return pose
 
 
-def fit_shape(pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms) -> tuple[Pose, Shape]:
+def fit_shape(
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    data: PointTerms,
+    measured: tuple[str, ...] | None = None,
+) -> tuple[Pose, Shape]:
     """Return pose and shape fitted together on a few frames: poses are eliminated, the shape is solved on the border.
 
     Block elimination of a bordered block-diagonal system (Schur complement; B. Triggs et al., "Bundle adjustment - a
-    modern synthesis", 2000, section 6.1).
+    modern synthesis", 2000, section 6.1). `shape` is the prior's centre: the book's, or with `measured` a profile's.
     """
     model = ShapeModel(names)
     moves = moves_matrix(names, dof)
-    prior, neutral = model.prior_information(), model.vector(shape)
+    prior, neutral = model.prior_information(measured), model.vector(shape)
     vector = neutral.copy()
     for _ in range(SHAPE_ITERATIONS):
         R_world, joints, points = body_points(pose, shape, names)

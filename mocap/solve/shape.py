@@ -16,6 +16,8 @@ from mocap.solve.body import (
     LENGTH_SD,
     OFFSETS_M,
     PARENTS,
+    PROFILE_LANDMARK_SD_M,
+    PROFILE_LENGTH_SD,
     SEGMENT_NAMES,
     SEGMENTS,
 )
@@ -140,10 +142,15 @@ class ShapeModel:
                 free[mirror_name(name)] = offset * [1.0, -1.0, 1.0]
         return Shape(like.scale, vector[:N_SEGMENTS], free, like.toe_m)
 
-    def prior_information(self) -> np.ndarray:
-        """Return the prior's information [n n]: sizes near the body's, left near right, landmarks near the book's."""
-        sizes = np.full(N_SEGMENTS, LENGTH_SD**-2.0)
-        out = np.diag(np.concatenate([sizes, np.full(3 * len(self.base), LANDMARK_SD_M**-2.0)]))
+    def prior_information(self, measured: tuple[str, ...] | None = None) -> np.ndarray:
+        """Return the prior's information [n n]: sizes near the body's, left near right, landmarks near the book's.
+
+        `measured` are the landmarks that an earlier take of the performer measured, where the prior is its profile.
+        """
+        sizes = np.full(N_SEGMENTS, (LENGTH_SD if measured is None else PROFILE_LENGTH_SD) ** -2.0)
+        is_known = [n in (measured or ()) or mirror_name(n) in (measured or ()) for n in self.base]
+        places = np.where(is_known, PROFILE_LANDMARK_SD_M, LANDMARK_SD_M) ** -2.0
+        out = np.diag(np.concatenate([sizes, np.repeat(places, 3)]))
         for left, name in enumerate(SEGMENT_NAMES):
             if name.startswith("Left"):
                 right = SEGMENT_NAMES.index(name.replace("Left", "Right"))

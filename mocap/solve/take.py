@@ -15,6 +15,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Points3D, Source
 from mocap.core.observations import Observations, observe
+from mocap.core.performer import PerformerProfile
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.skeleton import Motion, Skeleton
 from mocap.core.take import PointsResult, SolvedTake
@@ -39,6 +40,7 @@ from mocap.solve.fit import (
 from mocap.solve.implausible import mask_of
 from mocap.solve.jumps import impossible_jumps
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
+from mocap.solve.profile import profile_of, shape_of
 from mocap.solve.screen import screened_pose, set_aside
 from mocap.solve.shape import Shape, reference_shape
 from mocap.solve.uncertainty import keypoint_sigma, residual_correlation
@@ -65,8 +67,9 @@ def solve_take(
     reconstructed: PointsResult,
     subject: str = "subject_0",
     progress: Progress | None = None,
+    performer: PerformerProfile | None = None,
 ) -> SolvedTake:
-    """Return the solved take of one performer.
+    """Return the solved take of one performer; `performer` is what an earlier take found of the same person's body.
 
     Cost is linear in frames and nearly independent of
     cameras; memory is bounded by windows. Raises InputError when hips and shoulders are never seen by two cameras.
@@ -84,7 +87,7 @@ def solve_take(
     progress.start("Solving the skeleton", 2 + len(starts))
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
-    shape = _fit_performer(pose, known, sigma_m, names, dof)
+    shape = _fit_performer(pose, known, sigma_m, names, dof, performer)
     progress.advance()
     screened = screened_pose(pose, shape, names, dof, known, sigma_m, observations, jumps)
     progress.advance()
@@ -112,6 +115,7 @@ def solve_take(
         rejected=evidence.rejected,
         diagnostics=(*_findings(reconstructed, names), *evidence.diagnostics),
         exchanged=evidence.exchanged,
+        performer=profile_of(shape, names, subject),
     )
 
 
@@ -154,13 +158,23 @@ def _of_landmarks(observations: Observations, index: list[int]) -> Observations:
     )
 
 
-def _fit_performer(pose: Pose, known_m: np.ndarray, sigma_m: np.ndarray, names: tuple[str, ...], dof: Freedom) -> Shape:
+def _fit_performer(
+    pose: Pose,
+    known_m: np.ndarray,
+    sigma_m: np.ndarray,
+    names: tuple[str, ...],
+    dof: Freedom,
+    performer: PerformerProfile | None,
+) -> Shape:
     """Return the performer's shape from the frames in which most landmarks are known."""
     complete = np.isfinite(known_m).all(-1).sum(1)
     good = np.flatnonzero(complete >= np.quantile(complete, 0.5))
     frames = good[np.unique(np.linspace(0, len(good) - 1, SHAPE_FRAMES).astype(int))]
-    start = reference_shape(_body_scale(known_m[frames], names))
     data = to_points(known_m[frames], sigma_m[frames])
+    if performer is not None:
+        start = shape_of(performer)
+        return fit_shape(pose.frames(frames), start, names, dof, data, performer.measured)[1].with_knuckles_across()
+    start = reference_shape(_body_scale(known_m[frames], names))
     pose, shape = fit_shape(pose.frames(frames), start, names, dof, data)
     shape = fit_shape(pose, shape.with_toe_joints().with_knuckles_across(), names, dof, data)[1]
     return shape.with_knuckles_across()
