@@ -11,7 +11,7 @@ Sound takes 2.9 ms per metre. Unless camera and clap positions are known, that s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 import numpy as np
@@ -259,7 +259,10 @@ def audio_evidence(
                 continue
             start_a, start_b = sounds[a].start_s, sounds[b].start_s  # type: ignore[union-attr]
             travel = _travel(a, b, camera_positions_m, clap_m)
-            evidence.append(_evidence(a, b, lags, start_a, start_b, *travel, clap_m is not None))
+            heard = _evidence(a, b, lags, start_a, start_b, *travel, clap_m is not None)
+            if camera_positions_m is not None and clap_m is None:
+                heard = replace(heard, places_m=(camera_positions_m[a], camera_positions_m[b]))
+            evidence.append(heard)
     if evidence and (clap_m is None or camera_positions_m is None):
         found.append(
             Diagnostic(
@@ -300,7 +303,16 @@ def _evidence(
     }
     bias_s = sigma_travel_s / np.sqrt(2)  # one half of the variance comes from either camera
     return Evidence(
-        SOURCE, a, b, centre + offset, centre, rate * 1e6, max(sigma, PEAK_S), sigma_rate * 1e6, float(bias_s), detail
+        SOURCE,
+        a,
+        b,
+        centre + offset,
+        centre,
+        rate * 1e6,
+        max(sigma, PEAK_S),
+        sigma_rate * 1e6,
+        float(bias_s),
+        detail=detail,
     )
 
 

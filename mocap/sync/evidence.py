@@ -29,6 +29,9 @@ class Evidence:
     bias_s: float = 0.0
     """1 standard deviation of an error that the source has in each of the two cameras, the same against all others
     (sound travels a distance that is not known): more pairs do not make it smaller."""
+    places_m: tuple[np.ndarray, np.ndarray] | None = None
+    """Where the two cameras stand in the world [3], when the lag holds the travel time of a sound whose place is not
+    known: `fuse` can find that place."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Figures for reports and pictures, JSON-serialisable."""
 

@@ -23,6 +23,33 @@ MODEL_S = 0.0002
 
 
 @dataclass(frozen=True, eq=False)
+class SoundPlace:
+    """What is known of the place of the sounds, as an unknown of the fusion."""
+
+    at_m: np.ndarray
+    """[3] where travel times are linearised."""
+    usual_m: np.ndarray
+    """[3] where sounds are expected."""
+    sd_m: np.ndarray
+    """[3] 1 sd of that."""
+    speed_m_s: float
+    bias_s: float
+    """1 sd, per camera, of what is left of a travel time when the place is known."""
+
+    def travel(self, a_m: np.ndarray, b_m: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return by how much later (s) a sound at `at_m` reaches a than b, and the derivative by the place [3]."""
+        to_a, to_b = self.at_m - a_m, self.at_m - b_m
+        d_a, d_b = float(np.linalg.norm(to_a)), float(np.linalg.norm(to_b))
+        slope = to_a / max(d_a, 1e-3) - to_b / max(d_b, 1e-3)
+        return (d_a - d_b) / self.speed_m_s, slope / self.speed_m_s
+
+
+def _bias_s(e: Evidence, sound: SoundPlace | None) -> float:
+    """Return the bias of evidence; where the sounds' place is found it is not the whole travel time any more."""
+    return e.bias_s if sound is None or e.places_m is None else sound.bias_s
+
+
+@dataclass(frozen=True, eq=False)
 class Fused:
     """One clock per camera, in the reference camera's time."""
 
@@ -39,11 +66,17 @@ class Fused:
     """Root mean square of whitened disagreement; 1 when the stated uncertainties are right, NaN without redundancy."""
 
 
-def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: str | None = None) -> Fused:
+def fuse(
+    evidence: Sequence[Evidence],
+    camera_names: Sequence[str],
+    reference: str | None = None,
+    sound: SoundPlace | None = None,
+) -> Fused:
     """Return the clocks that agree best with the evidence. The reference (default: the first camera) keeps its own.
 
     Each evidence is one linear equation for offsets and one for drifts; drifts also have a prior of DRIFT_PRIOR_PPM.
-    While the worst evidence is further than REJECT from the fit of all others that remain, it is left out.
+    While the worst evidence is further than REJECT from the fit of all others that remain, it is left out. With
+    `sound` the place of the sounds is one more unknown (`mocap.sync.clap_place`).
     """
     reference = reference or camera_names[0]
     active = [
@@ -51,7 +84,7 @@ def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: s
     ]
     rejected: list[tuple[Evidence, float]] = []
     while True:
-        system = _System(active, connected(active, camera_names, reference), reference)
+        system = System(active, connected(active, camera_names, reference), reference, sound)
         worst, distance = system.worst()
         if worst is None or distance < REJECT:
             break
@@ -61,7 +94,7 @@ def fuse(evidence: Sequence[Evidence], camera_names: Sequence[str], reference: s
     if unsupported:
         active = [e for e in active if e not in unsupported]
         rejected += [(e, float("nan")) for e in unsupported]
-        system = _System(active, connected(active, camera_names, reference), reference)
+        system = System(active, connected(active, camera_names, reference), reference, sound)
     chi = system.chi()
     inflate = max(1.0, chi) if np.isfinite(chi) else 1.0
     maps = {reference: TimeMap(0.0, 0.0, 0.0, ())}
@@ -99,13 +132,16 @@ def connected(evidence: Sequence[Evidence], camera_names: Sequence[str], referen
         found |= more
 
 
-class _System:
+class System:
     """The linear least-squares problem.
 
-    Unknown are (offset, drift in 1e-6) of each camera but the reference, and the bias of each source in each camera.
+    Unknown are (offset, drift in 1e-6) of each camera but the reference, the bias of each source in each camera, and
+    how far the sounds' place is from where their travel times are linearised.
     """
 
-    def __init__(self, evidence: Sequence[Evidence], names: list[str], reference: str) -> None:
+    def __init__(
+        self, evidence: Sequence[Evidence], names: list[str], reference: str, sound: SoundPlace | None = None
+    ) -> None:
         self.names = names
         self.at = {n: 2 * i for i, n in enumerate(names)}
         known = {reference, *names}
@@ -113,10 +149,13 @@ class _System:
         bias: dict[tuple[str, str], float] = {}
         for _, e in evidence_known:
             for camera in (e.camera_a, e.camera_b):
-                if e.bias_s > 0:
-                    bias[e.source, camera] = max(bias.get((e.source, camera), 0.0), e.bias_s)
+                bias_s = _bias_s(e, sound)
+                if bias_s > 0:
+                    bias[e.source, camera] = max(bias.get((e.source, camera), 0.0), bias_s)
+        self.sound = sound
         self.bias_at = {key: 2 * len(names) + i for i, key in enumerate(bias)}
-        self.n_unknown = 2 * len(names) + len(bias)
+        self.place_at = 2 * len(names) + len(bias)
+        self.n_unknown = self.place_at + (3 if sound is not None else 0)
         self.sources: list[str] = []
         self.blocks: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
@@ -127,7 +166,13 @@ class _System:
             self.values.append(value)
             self.sources.append(e.source)
             self.index.append(n)
-        self.prior = np.diag([*np.tile([0.0, DRIFT_PRIOR_PPM**-2], len(names)), *(b**-2 for b in bias.values())])
+        place = np.zeros(0) if sound is None else sound.sd_m**-2.0
+        self.prior = np.diag(
+            [*np.tile([0.0, DRIFT_PRIOR_PPM**-2], len(names)), *(b**-2 for b in bias.values()), *place]
+        )
+        self.expected = np.zeros(self.n_unknown)
+        if sound is not None:
+            self.expected[self.place_at :] = sound.usual_m - sound.at_m
         self.solution, self.covariance = self._solve(range(len(self.blocks)))
 
     def _rows(self, e: Evidence) -> tuple[np.ndarray, np.ndarray]:
@@ -144,11 +189,15 @@ class _System:
                 rows[1, i + 1] += sign * weight
             if (e.source, camera) in self.bias_at and e.bias_s > 0:
                 rows[0, self.bias_at[e.source, camera]] += sign / e.sigma_s
+        if self.sound is not None and e.places_m is not None:
+            later_s, slope = self.sound.travel(*e.places_m)
+            value[0] -= later_s / e.sigma_s
+            rows[0, self.place_at :] += slope / e.sigma_s
         return rows, value
 
     def _solve(self, which: Sequence[int] | range) -> tuple[np.ndarray, np.ndarray]:
         n = self.n_unknown
-        normal, right = self.prior.copy(), np.zeros(n)
+        normal, right = self.prior.copy(), self.prior @ self.expected
         for i in which:
             normal += self.blocks[i].T @ self.blocks[i]
             right += self.blocks[i].T @ self.values[i]
@@ -157,6 +206,18 @@ class _System:
         scale = 1 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
         covariance = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
         return covariance @ right, covariance
+
+    def cost(self) -> float:
+        """Return the squared whitened disagreement of all evidence and priors."""
+        off = self.solution - self.expected
+        rows = sum(float(((v - r @ self.solution) ** 2).sum()) for r, v in zip(self.blocks, self.values, strict=True))
+        return rows + float(off @ self.prior @ off)
+
+    def sound_at(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the sounds were [3] and the sd [3] of that, in metres. Needs `sound`."""
+        assert self.sound is not None
+        spread = np.sqrt(np.maximum(np.diag(self.covariance)[self.place_at :], 0.0))
+        return self.sound.at_m + self.solution[self.place_at :], spread
 
     def worst(self) -> tuple[int | None, float]:
         """Return the evidence furthest from the fit of the others (index in the list given), and how far.

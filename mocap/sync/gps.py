@@ -39,7 +39,7 @@ def gps_evidence(times: Mapping[str, GpsTimes | None]) -> list[Evidence]:
                 max(SIGMA_S, sigma_s, own_s),
                 float("inf"),
                 max(sigma_s, own_s),
-                detail,
+                detail=detail,
             )
         )
     return evidence

@@ -22,8 +22,8 @@ SOURCE = "motion"
 NEIGHBOURS = 3
 AMBIGUOUS = 0.65
 """Residual of the best lag over that of the next; measured below 0.6 where recordings overlap, above where not."""
-SHARED = 0.65
-"""Error of a pair that either camera brings to all its pairs, as share of the sd; measured on takes of known truth."""
+OWN = 0.3
+"""Part of a camera's error against the first, in sd, that is not either camera's alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,19 @@ def _of_clock(found: MotionClocks, names: list[str], first: int, c: int) -> Evid
     covariance = clocks.covariance[2 * c : 2 * c + 2, 2 * c : 2 * c + 2]
     time_a, time_b, sigma_s, sigma_rate = _decorrelated(clocks.at_s[c], clocks.middle_s[c], clocks.rate[c], covariance)
     detail = {"contrast": float(found.contrast[c]), "noise_px": found.noise_px}
+    # half of the variance is the first camera's, and the same in the evidence of all others
+    bias_s = sigma_s * float(np.sqrt(0.5 * (1 - OWN**2)))
     return Evidence(
-        SOURCE, names[first], names[c], time_a, time_b, clocks.rate[c] * 1e6, sigma_s, sigma_rate * 1e6, detail=detail
+        SOURCE,
+        names[first],
+        names[c],
+        time_a,
+        time_b,
+        clocks.rate[c] * 1e6,
+        OWN * sigma_s,
+        sigma_rate * 1e6,
+        bias_s,
+        detail=detail,
     )
 
 

@@ -15,9 +15,10 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.core.timeline import TimeMap
 from mocap.media.audio import Sound
 from mocap.sync.audio import audio_evidence
+from mocap.sync.clap_place import find_sound
 from mocap.sync.coarse import LagScores
 from mocap.sync.evidence import Evidence
-from mocap.sync.fuse import USELESS_S, Fused, connected, fuse
+from mocap.sync.fuse import USELESS_S, Fused, SoundPlace, connected, fuse
 from mocap.sync.motion import motion_evidence
 from mocap.sync.signals import Detected
 
@@ -97,6 +98,7 @@ def synchronise(sources: Sources, progress: Progress | None = None) -> SyncResul
         )
     evidence, found = list(sources.more), list[Diagnostic]()
     curves: dict[str, LagScores] = {}
+    positions: dict[str, np.ndarray] | None = None
     if sources.sounds is not None:
         positions = None if sources.rig is None else {c.name: c.center_world_m for c in sources.rig.cameras}
         heard, notes = audio_evidence(sources.sounds, positions, sources.clap_m)
@@ -111,9 +113,22 @@ def synchronise(sources: Sources, progress: Progress | None = None) -> SyncResul
     if not useful:
         raise InputError("sync-no-evidence", _nothing(sources, found), ADVICE)
     reference = max(names, key=lambda n: (len(connected(useful, names, n)), -names.index(n)))
-    fused = fuse(evidence, names, reference)
+    sound = None if positions is None else find_sound(evidence, positions, names, reference)
+    fused = fuse(evidence, names, reference, sound)
+    if sound is not None:
+        found = [d for d in found if d.code != "audio-travel-time"] + [_sound_found(fused, sound)]
     found += _findings(fused, names, sources.frame_s)
     return SyncResult(fused, tuple(evidence), tuple(found), curves)
+
+
+def _sound_found(fused: Fused, sound: SoundPlace) -> Diagnostic:
+    known = [n for n in fused.maps if "audio" in fused.share.get(n, {})]
+    x, y, z = (float(v) for v in sound.at_m)
+    message = (
+        f"The claps were placed at {x:.1f}, {y:.1f}, {z:.1f} m by their sound and the cameras' motion; travel time "
+    )
+    message += "is corrected for that, and what is open of the place is part of each camera's sigma."
+    return Diagnostic("audio-clap-placed", Severity.INFO, message, {"clap_m": [x, y, z], "cameras": known})
 
 
 def _nothing(sources: Sources, found: Sequence[Diagnostic]) -> str:
