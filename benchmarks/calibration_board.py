@@ -168,7 +168,7 @@ def scaling(folder: Path | None) -> None:
     """Print, and draw in `folder`, the seconds by cameras (200 views each) and by views of each of 8 cameras."""
     warm_up(False)
     for name, label, cases in (
-        ("cameras", "cameras, 200 views each", [(n, 200) for n in (2, 4, 8, 16)]),
+        ("cameras", "cameras, 200 views each", [(n, 200) for n in (4, 8, 12, 16)]),
         ("views", "views of each of 8 cameras", [(8, n) for n in (50, 100, 200, 400)]),
     ):
         lines: dict[str, list[tuple[float, float]]] = {"lenses given": [], "lenses unknown": []}

@@ -14,7 +14,7 @@ import pytest
 from calibration.board import BoardSpec, parse_board
 from calibration.board_detect import detect_board
 from calibration.board_detect_image import BoardFinder, consistent
-from calibration.board_detect_select import choose_frames
+from calibration.board_detect_select import without_blurred
 from calibration.board_views import BoardViews
 from mocap.core.errors import Cancelled, InputError
 from mocap.core.timeline import TimeMap
@@ -203,18 +203,22 @@ def test_detection_stops_when_cancelled(tmp_path: Path) -> None:
         detect_board({"a": photos(tmp_path / "a", CHARUCO)}, CHARUCO, Stopping())
 
 
-def test_chosen_frames_are_sharp_and_cover_the_picture(tmp_path: Path) -> None:
-    n = 11
-    xy = np.full((1, n, CHARUCO.n_corners, 2), np.nan)
-    for f in range(n):
-        xy[0, f] = CHARUCO.corners_m[:, :2] * 300 + ([300, 10] if f == 7 else [20, 20])
-    sharp = np.full((1, n), 0.45)
-    sharp[0, 3] = 0.05
-    views = BoardViews(CHARUCO, ("a",), (SIZE_PX,), xy, np.zeros((1, n)), sharp, np.zeros(1, bool))
-    chosen = choose_frames(views, 5)
-    assert 7 in chosen
-    assert 3 not in chosen
-    assert len(chosen) == 5
+def with_sharpness(sharp: list[float]) -> BoardViews:
+    n = len(sharp)
+    xy = np.tile(CHARUCO.corners_m[:, :2] * 300, (1, n, 1, 1))
+    return BoardViews(CHARUCO, ("a",), (SIZE_PX,), xy, np.zeros((1, n)), np.array([sharp]), np.zeros(1, bool))
+
+
+def test_blurred_views_are_left_out_where_there_are_others() -> None:
+    kept = without_blurred(with_sharpness([0.45] * 29 + [0.05, 0.2]))
+    assert np.asarray(kept.is_seen.any(-1))[0].tolist() == [True] * 29 + [False] * 2
+    assert kept.n_frames == 31
+    assert codes(kept) == ["board-views-blurred"]
+
+
+def test_blurred_views_stay_where_there_are_few() -> None:
+    views = with_sharpness([0.45] * 7 + [0.05] * 2)
+    assert without_blurred(views) is views
 
 
 def test_a_real_session_with_a_mirrored_back_is_found(shared: Callable[[str], Path]) -> None:
