@@ -28,6 +28,12 @@ def _boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def _name(text: str) -> str:
+    if text and not (text[0].isalnum() and all(c.isalnum() or c in " _-" for c in text)):
+        raise ValueError("expected a name of letters, digits, spaces, _ and -")
+    return text
+
+
 def parse_point(text: str) -> tuple[float, float] | None:
 def _name(text: str) -> str:
     if text and not (text[0].isalnum() and all(c.isalnum() or c in " _-" for c in text)):
@@ -66,6 +72,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer", _is_boolean),
     "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer", _is_boolean),
+    "performer": Option(
+        "", _name, "NAME of the performer: the body found in their first take serves the others", _is_text
+    ),
     "subject_at": Option(None, parse_point, "X,Y in metres: the performer is the person who stands there", _is_point),
 }
 """Every option; a stage sees those that it declares."""
