@@ -35,12 +35,6 @@ def _name(text: str) -> str:
 
 
 def parse_point(text: str) -> tuple[float, float] | None:
-def _name(text: str) -> str:
-    if text and not (text[0].isalnum() and all(c.isalnum() or c in " _-" for c in text)):
-        raise ValueError("expected a name of letters, digits, spaces, _ and -")
-    return text
-
-
     """Return `X,Y` in metres as a pair, or None for an empty text. Raises ValueError."""
     if not text.strip():
         return None
@@ -88,9 +82,6 @@ def defaults() -> dict[str, Any]:
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Return options from texts `key=value`.
 
-    "performer": Option(
-        "", _name, "NAME of the performer: the body found in their first take serves the others", _is_text
-    ),
     Raises:
         InputError: `setting-unknown` or `setting-invalid`.
     """
