@@ -1,4 +1,4 @@
-"""What single pictures of a board leave open and a rig decides: which end of it is which, and mirrored videos.
+"""What single pictures of a board leave open and a rig decides: which end or side of it is which, and mirrored videos.
 
 The relative pose of two cameras that stand still repeats from frame to frame only where both read the board rightly.
 """
@@ -13,6 +13,7 @@ from calibration.board import BoardKind, BoardSpec
 from calibration.board_views import BoardViews
 from calibration.rig_graph import MAX_SHIFT, MAX_TURN_DEG, MAX_VOTES, Pair, view_table, vote
 from calibration.rig_poses import ViewPoses, view_poses
+from calibration.rig_solve import all_pairs
 from calibration.rig_views import Views
 from mocap.core.camera import LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -23,42 +24,113 @@ MIN_VOTES = 6
 """Shared frames from which a pair's votes count."""
 AGREED_SHARE = 0.6
 """Share of the shared frames that agree where the board is read rightly."""
-_HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 
 
-def agreed_turns(
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """Another way in which a board can be read: as if it were turned about its middle."""
+
+    R: np.ndarray
+    """[3 3] the turn, in the board's frame."""
+    order: np.ndarray
+    """[corner] which corner lies where each was."""
+
+
+def agreed(
     views: BoardViews, flat: Views, frames: np.ndarray, poses: ViewPoses
-) -> tuple[BoardViews, Views, ViewPoses]:
-    """Return the same views of a symmetric board with the two ends named alike by all cameras of each frame.
+) -> tuple[BoardViews, Views, ViewPoses, list[Pair]]:
+    """Return the views read alike by all cameras of each frame, their poses, and the votes of all pairs of cameras.
 
-    A board that looks the same turned by 180 degrees is numbered from either end by each camera. For each pair of
-    cameras every shared frame votes for a relative pose with and without a half turn; the pose that repeats says which.
-    frames [flat frame] number in `views`.
+    A board that looks the same turned by 180 degrees is numbered from either end by each camera; of a board printed on
+    both sides some cameras see the back. For each pair of cameras every shared frame votes for a relative pose with
+    and without such a turn; the pose that repeats says which. frames [flat frame] number in `views`.
     """
+    pairs = all_pairs(flat, poses)
+    if views.board.is_symmetric:
+        half = _Turn(np.diag([-1.0, -1.0, 1.0]), np.arange(views.board.n_corners)[::-1])
+        turned = _turned_views(flat, poses, half)
+        views, flat, poses = _applied(views, flat, frames, poses, half, turned, _symmetric_note(views.board, turned))
+        pairs = all_pairs(flat, poses)
+    elif views.board.kind is BoardKind.CHARUCO and any(p.n_votes >= MIN_VOTES and p.share < 0.5 for p in pairs):
+        for back in _backs(views.board):
+            turned = _turned_views(flat, poses, back)
+            trial = _applied(views, flat, frames, poses, back, turned, _two_sided_note(views, flat, turned))
+            trial_pairs = all_pairs(trial[1], trial[2])
+            if turned.any() and _share(trial_pairs) > max(AGREED_SHARE, 1.5 * _share(pairs)):
+                return (*trial, trial_pairs)
+    return views, flat, poses, pairs
+
+
+def _backs(board: BoardSpec) -> list[_Turn]:
+    """Return how the back of a board printed on both sides lies: turned over sideways, or lengthways."""
+    columns, rows = board.inner_shape
+    lattice = np.arange(columns * rows).reshape(rows, columns)
+    return [
+        _Turn(np.diag([-1.0, 1.0, -1.0]), lattice[:, ::-1].ravel()),
+        _Turn(np.diag([1.0, -1.0, -1.0]), lattice[::-1].ravel()),
+    ]
+
+
+def _share(pairs: list[Pair]) -> float:
+    """Return the share of votes that agree, of all pairs together."""
+    return sum(p.n_agree for p in pairs) / max(1, sum(p.n_votes for p in pairs))
+
+
+def _turned_views(flat: Views, poses: ViewPoses, turn: _Turn) -> np.ndarray:
+    """Return [view] which views read the board turned against the first camera of their frame."""
     table = view_table(flat)
-    found = [_turns_of_pair(poses, table, a, b) for a in range(flat.n_cameras) for b in range(a + 1, flat.n_cameras)]
+    n = flat.n_cameras
+    found = [_turns_of_pair(poses, table, a, b, turn.R) for a in range(n) for b in range(a + 1, n)]
     order = sorted((p for p in found if p is not None), key=lambda p: -p.n_agree)
     is_turned = np.zeros(len(flat.camera), bool)
     for f in range(flat.n_frames):
         for c in _turned_cameras(order, np.flatnonzero(table[:, f] >= 0), f):
             is_turned[table[c, f]] = True
-    xy = views.xy_px.copy()
+    return is_turned
+
+
+def _applied(
+    views: BoardViews,
+    flat: Views,
+    frames: np.ndarray,
+    poses: ViewPoses,
+    turn: _Turn,
+    is_turned: np.ndarray,
+    note: Diagnostic,
+) -> tuple[BoardViews, Views, ViewPoses]:
+    """Return views and poses with the turned ones turned back."""
     turned = np.flatnonzero(is_turned)
     at = (flat.camera[turned], frames[flat.frame[turned]])
-    xy[at] = xy[at][:, ::-1]
-    flat_xy = flat.xy_px.copy()
-    flat_xy[turned] = flat_xy[turned][:, ::-1]
-    R = np.where(is_turned[:, None, None, None], poses.R @ _HALF_TURN, poses.R)
-    note = Diagnostic(
-        "board-symmetric",
-        Severity.WARNING if len(order) < len([p for p in found if p is not None]) else Severity.INFO,
-        f"A chessboard of {views.board.columns}x{views.board.rows} inner corners looks the same turned by 180 degrees. "
-        f"{len(turned)} of {len(is_turned)} views were turned so that the cameras agree; which end is the origin stays "
-        "open. A board with an odd sum of columns and rows leaves nothing open.",
-        {"n_turned": len(turned), "n_views": len(is_turned)},
-    )
+    xy, flat_xy = views.xy_px.copy(), flat.xy_px.copy()
+    xy[at] = xy[at][:, turn.order]
+    flat_xy[turned] = flat_xy[turned][:, turn.order]
+    R = np.where(is_turned[:, None, None, None], poses.R @ turn.R, poses.R)
     views = replace(views, xy_px=xy, diagnostics=(*views.diagnostics, note))
     return views, replace(flat, xy_px=flat_xy), replace(poses, R=R)
+
+
+def _symmetric_note(board: BoardSpec, turned: np.ndarray) -> Diagnostic:
+    return Diagnostic(
+        "board-symmetric",
+        Severity.INFO,
+        f"A chessboard of {board.columns}x{board.rows} inner corners looks the same turned by 180 degrees. "
+        f"{int(turned.sum())} of {len(turned)} views were turned so that the cameras agree; which end is the origin "
+        "stays open. A board with an odd sum of columns and rows leaves nothing open.",
+        {"n_turned": int(turned.sum()), "n_views": len(turned)},
+    )
+
+
+def _two_sided_note(views: BoardViews, flat: Views, turned: np.ndarray) -> Diagnostic:
+    counts = np.bincount(flat.camera[turned], minlength=flat.n_cameras)
+    backs = {n: int(k) for n, k in zip(views.camera_names, counts, strict=True) if k}
+    listing = ", ".join(f"{n} {k}" for n, k in backs.items())
+    return Diagnostic(
+        "board-two-sided",
+        Severity.WARNING,
+        f"The board is printed on both sides: some views show its other side ({listing}). Both sides are taken to lie "
+        "in one plane, back to back; a thick or shifted print costs accuracy.",
+        {"n_back": backs},
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +142,7 @@ class _Turns:
     """Frame to whether the second camera numbers the board from the other end than the first."""
 
 
-def _turns_of_pair(poses: ViewPoses, table: np.ndarray, first: int, second: int) -> _Turns | None:
+def _turns_of_pair(poses: ViewPoses, table: np.ndarray, first: int, second: int, turn: np.ndarray) -> _Turns | None:
     """Return in which frames the cameras disagree; None where the frames support no relative pose."""
     shared = np.flatnonzero((table[first] >= 0) & (table[second] >= 0))
     a, b = table[first, shared], table[second, shared]
@@ -79,7 +151,7 @@ def _turns_of_pair(poses: ViewPoses, table: np.ndarray, first: int, second: int)
     if len(shared) < MIN_VOTES:
         return None
     # [frame side_a side_b turn]
-    R_b = np.stack([poses.R[b], poses.R[b] @ _HALF_TURN], 2)
+    R_b = np.stack([poses.R[b], poses.R[b] @ turn], 2)
     R = R_b[:, None] @ poses.R[a].swapaxes(-1, -2)[:, :, None, None]
     t = poses.t_m[b][:, None, :, None] - (R @ poses.t_m[a][:, :, None, None, :, None])[..., 0]
     n = len(shared)

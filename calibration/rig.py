@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from calibration.board_turns import agreed_turns, require_unmirrored
+from calibration.board_turns import agreed, require_unmirrored
 from calibration.board_views import BoardViews
 from calibration.lens import LensResult, flattened, lens_of_views
 from calibration.lens_prior import LensPrior, general_prior
@@ -22,7 +22,7 @@ from calibration.rig_findings import (
     verdict_of,
 )
 from calibration.rig_poses import view_poses
-from calibration.rig_solve import Solved, all_pairs, solve
+from calibration.rig_solve import Solved, solve
 from calibration.rig_views import N_LENS, State, Views, packed, unpacked
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -56,7 +56,7 @@ class RigResult:
     rig: CameraRig
     """In metres, upright as far as the cameras tell: its floor and origin are not known yet."""
     views: BoardViews
-    """The views as they were used: those of a symmetric board turned so that the cameras agree."""
+    """The views as they were used: those of symmetric and two-sided boards turned so that the cameras agree."""
     board_poses: BoardPoses
     certainty: Certainty
     residuals_px: np.ndarray
@@ -137,9 +137,7 @@ def _calibrated(views: BoardViews, given: dict[str, LensPrior], model: str, prog
         progress.advance()
     models = tuple(p.intrinsics.model for p in priors)
     poses = view_poses(flat, lens, models)
-    if views.board.is_symmetric:
-        views, flat, poses = agreed_turns(views, flat, frames, poses)
-    pairs = all_pairs(flat, poses)
+    views, flat, poses, pairs = agreed(views, flat, frames, poses)
     require_unmirrored(views, flat, pairs, lens, models)
     require_synchronous(flat, poses, pairs, views)
     require_connected(views, pairs)
