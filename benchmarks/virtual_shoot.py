@@ -89,6 +89,8 @@ def calibrated(shoot: Path, out: Path) -> Path:
     """Return the rig solved from the board clips, in the world of the floor board."""
     boards, floor = sorted((shoot / "calibration").glob("*.mp4")), sorted((shoot / "floor").glob("*.mp4"))
     rig = out / "rig.toml"
+    if rig.is_file():
+        return rig
     world = ["--world", f"board:{floor[0]}", *floor[1:], "--board-thickness", BOARD_THICKNESS_M]
     mocap("calibrate", "rig", "--board", BOARD, *boards, "--out", rig, *world)
     return rig
@@ -98,17 +100,20 @@ def main() -> int:
     """Run, score and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="new folder for the session")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the session; what an earlier run left there is used"
+    )
     parser.add_argument("--model", default="blazepose", help="2D keypoint model (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="a setting of the take")
     args = parser.parse_args()
     shoot, bench, out = args.shared / "data/virtual_shoot", args.shared / "bench", args.out.resolve()
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     rig = calibrated(shoot, out)
     session = out / "session"
-    mocap("init", session)
-    mocap("import", session, "--rig", rig)
-    mocap("import", session, TAKE, *sorted((shoot / "videos").glob("*.mp4")))
+    if not session.is_dir():
+        mocap("init", session)
+        mocap("import", session, "--rig", rig)
+        mocap("import", session, TAKE, *sorted((shoot / "videos").glob("*.mp4")))
     settings = [word for pair in [f"model={args.model}", *args.set] for word in ("--set", pair)]
     report = mocap("run", session, TAKE, *settings)["takes"][TAKE]
     mocap("export", f"{session}/{TAKE}", "--to", "trc,points_trc,npz", "--out", out)

@@ -72,7 +72,7 @@ def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit
 
 def detect(name: str, inputs: tuple[str, ...]) -> Stage:
     """Return the row that finds everybody's 2D keypoints in one camera's video."""
-    return Stage(name, 1, inputs, _detect, ("model",), each=True, identity=model_identity, label="finding 2D keypoints")
+    return Stage(name, 2, inputs, _detect, ("model",), each=True, identity=model_identity, label="finding 2D keypoints")
 
 
 def _detect(inputs: Inputs, config: Config, progress: Progress) -> CameraDetections:

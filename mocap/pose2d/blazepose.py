@@ -11,9 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,21 +29,21 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.media.decode import Frame
 from mocap.media.packages import MEDIAPIPE_POSE, fetch
 from mocap.media.probe import VideoInfo
+from mocap.pose2d.batching import Batcher
 from mocap.pose2d.blazepose_decode import DETECTOR_SIDE, LANDMARK_SIDE, decode_landmarks, decode_people
 from mocap.pose2d.cards import load_card
 from mocap.pose2d.crops import BODY_MARGIN, Crops, cut, image_from_crop
 from mocap.pose2d.estimator import ModelIdentity
-from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting, distinct
+from mocap.pose2d.following import Answer, Found, followed, in_squares, then
+from mocap.pose2d.tracks import KEEP_SCORE, PersonTracks, Sighting, distinct
 
 N_POINTS = 33
 MIN_POSE = 0.5
 """Below this answer of the landmark model there is no person in the crop."""
 OUTSIDE = 0.25
 """Factor on the score of a keypoint that the model places outside the picture: a guess, not a sight."""
-KEY_INTERVAL_S = 1 / 6
-"""The detector runs this often; between, crops are interpolated."""
-MAX_BUFFER_BYTES = 160 * 2**20
-"""Pictures kept between two key frames, per worker."""
+MIN_RADIUS_PX = 4.0
+"""Nor is there one whose body would be this small."""
 SWEEP_EVERY = 4
 """Every so many key frames people who are small in the picture are looked for in tiles as well."""
 
@@ -54,8 +57,11 @@ class BlazePose:
         """Fetch the weights on first use and check them. Raises SetupError (see `mocap.media.packages.wheel_files`)."""
         self._card = load_card("blazepose")
         folder = fetch(MEDIAPIPE_POSE, progress or NoProgress())
-        self._detector = _checked(folder, self._card["detector"])
-        self._landmarks = _checked(folder, self._card["landmarks"])
+        self._detector = _Runners(_checked(folder, self._card["detector"]))
+        self._landmarks = _Runners(_checked(folder, self._card["landmarks"]))
+        self._batcher: Batcher[_Crop, Found] = Batcher(
+            lambda crops: [self._keypoints(c) for c in crops], os.cpu_count() or 1, 1
+        )
 
     @property
     def identity(self) -> ModelIdentity:
@@ -80,10 +86,44 @@ class BlazePose:
         self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person 33 2] and score [frame person 33] of one video; see `PoseEstimator`."""
-        models = _Models(self._detector, self._landmarks)
-        if crops is not None:
-            return _in_crops(models, pictures, crops)
-        return _following(models, pictures, info)
+        with self._batcher:
+            if crops is not None:
+                return in_squares(pictures, crops, N_POINTS, self._find_in)
+            return followed(pictures, info, N_POINTS, _Lookout(self._people), self._find)
+
+    def _people(self, picture: np.ndarray, window: np.ndarray) -> list[Sighting]:
+        """Return who is seen in a window of the picture ([2 3] map from normalised window coordinates to pixels)."""
+        pixels = cut(picture, window, DETECTOR_SIDE).astype(np.float32)
+        out = self._detector(pixels * (2 / 255) - 1.0)
+        hips, tops, scores = decode_people(out["Identity"], out["Identity_1"], KEEP_SCORE)
+        return [
+            Sighting(_mapped(h, window), _mapped(t, window), float(s))
+            for h, t, s in zip(hips, tops, scores, strict=True)
+        ]
+
+    def _find(self, picture: np.ndarray, place: Sighting) -> Future[Found]:
+        return self._submit(picture, _window(place))
+
+    def _find_in(self, picture: np.ndarray, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
+        found = self._submit(picture, image_from_crop(center_px, side_px, angle_rad))
+        return then(found, lambda f: (f.xy_px, f.score))
+
+    def _submit(self, picture: np.ndarray, window: np.ndarray) -> Future[Found]:
+        return self._batcher.submit(_Crop(cut(picture, window, LANDMARK_SIDE), window, picture.shape[:2]))
+
+    def _keypoints(self, crop: _Crop) -> Found:
+        """Return one person's keypoints; all missing where the model sees nobody."""
+        out = self._landmarks(crop.pixels.astype(np.float32) * (1 / 255))
+        xy, score = decode_landmarks(out["Identity"], out["Identity_3"])
+        xy_px = _mapped(xy, crop.window)
+        height, width = crop.picture_shape
+        inside = ((xy_px > -1.0) & (xy_px < (width, height))).all(-1)
+        score = np.where(inside, score, OUTSIDE * score)
+        pose = float(out["Identity_1"].ravel()[0])
+        place = Sighting(xy_px[N_POINTS], xy_px[N_POINTS + 1], pose)
+        if pose < MIN_POSE or place.radius_px < MIN_RADIUS_PX:
+            return Found(np.full((N_POINTS, 2), np.nan), np.zeros(N_POINTS), None)
+        return Found(xy_px[:N_POINTS], score[:N_POINTS] * pose, place)
 
 
 def _checked(folder: Path, part: dict[str, Any]) -> Path:
@@ -98,38 +138,60 @@ def _checked(folder: Path, part: dict[str, Any]) -> Path:
     return file
 
 
-class _Models:
-    """Interpreters of one thread."""
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """What the landmark model looks at."""
 
-    def __init__(self, detector: Path, landmarks: Path) -> None:
-        self._detector = _Runner(detector)
-        self._landmarks = _Runner(landmarks)
+    pixels: np.ndarray
+    """[LANDMARK_SIDE LANDMARK_SIDE 3] uint8."""
+    window: np.ndarray
+    """[2 3] map from normalised crop coordinates to pixels of the picture."""
+    picture_shape: tuple[int, int]
+    """Height and width of the picture."""
 
-    def people(self, picture: np.ndarray, window: np.ndarray) -> list[Sighting]:
-        """Return who is seen in a window of the picture ([2 3] map from normalised window coordinates to pixels)."""
-        pixels = cut(picture, window, DETECTOR_SIDE).astype(np.float32)
-        out = self._detector(pixels * (2 / 255) - 1.0)
-        hips, tops, scores = decode_people(out["Identity"], out["Identity_1"], KEEP_SCORE)
-        return [
-            Sighting(_mapped(h, window), _mapped(t, window), float(s))
-            for h, t, s in zip(hips, tops, scores, strict=True)
-        ]
 
-    def keypoints(self, picture: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sighting]:
-        """Return xy_px [33 2], score [33] and the person as a sighting, whose score says if there is one."""
-        pixels = cut(picture, window, LANDMARK_SIDE).astype(np.float32)
-        out = self._landmarks(pixels * (1 / 255))
-        xy, score = decode_landmarks(out["Identity"], out["Identity_3"])
-        xy_px = _mapped(xy, window)
+class _Lookout:
+    """Finds everyone in key frames: in the whole picture, when sweeping or missing someone also in tiles of it."""
+
+    def __init__(self, people: Callable[[np.ndarray, np.ndarray], list[Sighting]]) -> None:
+        self._people = people
+        self._n_looks = 0
+
+    def __call__(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
+        """Return who is seen in a picture."""
         height, width = picture.shape[:2]
-        inside = ((xy_px > -1.0) & (xy_px < (width, height))).all(-1)
-        score = np.where(inside, score, OUTSIDE * score)
-        pose = float(out["Identity_1"].ravel()[0])
-        return xy_px[:N_POINTS], score[:N_POINTS] * pose, Sighting(xy_px[N_POINTS], xy_px[N_POINTS + 1], pose)
+        middle = np.array([width - 1, height - 1]) / 2
+        found = self._people(picture, image_from_crop(middle, max(width, height), 0.0))
+        is_sweep = self._n_looks % SWEEP_EVERY == 0
+        self._n_looks += 1
+        if is_sweep or len(distinct(found)) < max(1, sum(tracks.is_alive)):
+            side = min(width, height)
+            along = np.array([width, height]) - side
+            for share in np.linspace(-0.5, 0.5, max(1, round(2 * along.max() / side + 1))):
+                found += self._people(picture, image_from_crop(middle + share * along, side, 0.0))
+        return distinct(found)
+
+
+class _Runners:
+    """Interpreters of one model, each used by one thread at a time, and kept: making one takes as long as ten runs."""
+
+    def __init__(self, weights: Path) -> None:
+        self._weights = weights
+        self._idle: queue.SimpleQueue[_Runner] = queue.SimpleQueue()
+
+    def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            runner = self._idle.get_nowait()
+        except queue.Empty:
+            runner = _Runner(self._weights)
+        try:
+            return runner(pixels)
+        finally:
+            self._idle.put(runner)
 
 
 class _Runner:
-    """One model in one interpreter with one thread: cameras are what is parallel."""
+    """One model in one interpreter with one thread: crops are what is parallel."""
 
     def __init__(self, weights: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -172,110 +234,6 @@ def _without_greeting() -> Iterator[None]:
 
 def _mapped(points: np.ndarray, window: np.ndarray) -> np.ndarray:
     return points @ window[:, :2].T + window[:, 2]
-
-
-def _empty(n_frames: int, n_persons: int) -> tuple[np.ndarray, np.ndarray]:
-    shape = (n_frames, n_persons, N_POINTS)
-    return np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32)
-
-
-def _in_crops(models: _Models, pictures: Iterable[Frame], crops: Crops) -> tuple[np.ndarray, np.ndarray]:
-    xy_px, score = _empty(crops.n_frames, crops.n_persons)
-    is_there = crops.is_there
-    for f, _, picture in pictures:
-        for p in np.flatnonzero(is_there[f]):
-            window = image_from_crop(crops.center_px[f, p], crops.size_px[f, p], crops.angle_rad[f, p])
-            _keep(xy_px, score, f, int(p), models.keypoints(picture, window))
-    return xy_px, score
-
-
-def _keep(
-    xy_px: np.ndarray, score: np.ndarray, f: int, p: int, answer: tuple[np.ndarray, np.ndarray, Sighting]
-) -> Sighting | None:
-    """Store an answer if there is a person in it, and return where that person is."""
-    points, confidence, sighting = answer
-    if sighting.score < MIN_POSE or sighting.radius_px < 4.0:
-        return None
-    xy_px[f, p], score[f, p] = points, confidence
-    return sighting
-
-
-def _following(models: _Models, pictures: Iterable[Frame], info: VideoInfo) -> tuple[np.ndarray, np.ndarray]:
-    """Find people at key frames, and their keypoints in every frame between two of them."""
-    xy_px, score = _empty(info.n_frames, MAX_PERSONS)
-    tracks = PersonTracks()
-    by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
-    step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
-    buffer: list[Frame] = []
-    here: list[Sighting | None] = []
-    n_keys = 0
-    for frame in pictures:
-        if not buffer:
-            here = tracks.update(_everyone(models, frame.rgb, tracks, is_sweep=True))
-        elif len(buffer) == step:
-            n_keys += 1
-            people = _everyone(models, frame.rgb, tracks, is_sweep=n_keys % SWEEP_EVERY == 0)
-            there = tracks.update(people)
-            here = _between(models, buffer, here, there, tracks, xy_px, score)
-            buffer = []
-        buffer.append(frame)
-    if buffer:
-        there = tracks.update(_everyone(models, buffer[-1].rgb, tracks, is_sweep=False))
-        _between(models, buffer, here, there, tracks, xy_px, score)
-    present = np.isfinite(xy_px).any((-1, -2)).sum(0)
-    keep = [int(p) for p in np.argsort(-present, kind="stable") if present[p] >= min(3, info.n_frames)]
-    return xy_px[:, keep], score[:, keep]
-
-
-def _everyone(models: _Models, picture: np.ndarray, tracks: PersonTracks, is_sweep: bool) -> list[Sighting]:
-    """Return who is seen in the whole picture, and in square tiles of it when sweeping or when someone is missing."""
-    height, width = picture.shape[:2]
-    middle = np.array([width - 1, height - 1]) / 2
-    found = models.people(picture, image_from_crop(middle, max(width, height), 0.0))
-    n_alive = sum(tracks.is_alive)
-    if is_sweep or len(distinct(found)) < max(1, n_alive):
-        side = min(width, height)
-        along = np.array([width, height]) - side
-        for share in np.linspace(-0.5, 0.5, max(1, round(2 * along.max() / side + 1))):
-            found += models.people(picture, image_from_crop(middle + share * along, side, 0.0))
-    return distinct(found)
-
-
-def _between(
-    models: _Models,
-    buffer: list[Frame],
-    here: list[Sighting | None],
-    there: list[Sighting | None],
-    tracks: PersonTracks,
-    xy_px: np.ndarray,
-    score: np.ndarray,
-) -> list[Sighting | None]:
-    """Find keypoints in the buffered frames; return where each person is at the key frame that follows them.
-
-    Someone seen at both ends is looked for in between. Someone seen at the first only is followed by the model's own
-    points, and given up once it sees no person there.
-    """
-    after = list(there)
-    for p, start in enumerate(here):
-        if start is None:
-            continue
-        end = there[p]
-        place: Sighting | None = start
-        for i, (f, _, picture) in enumerate(buffer):
-            if end is not None:
-                place = start.towards(end, i / len(buffer))
-            if place is None:
-                break
-            window = _window(place)
-            found = _keep(xy_px, score, f, p, models.keypoints(picture, window))
-            if end is None:
-                place = found
-        if end is None:
-            after[p] = place
-            tracks.is_alive[p] = place is not None
-            if place is not None:
-                tracks.last[p] = place
-    return after
 
 
 def _window(place: Sighting) -> np.ndarray:

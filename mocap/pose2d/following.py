@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -40,20 +41,52 @@ Submit = Callable[[np.ndarray, Window], "Future[Answer]"]
 """Begins finding one person's keypoints in an RGB picture."""
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One person's keypoints in one picture."""
+
+    xy_px: np.ndarray
+    """[keypoint 2]"""
+    score: np.ndarray
+    """[keypoint]"""
+    place: Sighting | None
+    """Where the person is by these keypoints; None where nobody is."""
+
+
+Look = Callable[[np.ndarray, PersonTracks], list[Sighting]]
+"""Finds everyone in an RGB picture, given who has been followed so far."""
+Find = Callable[[np.ndarray, Sighting], "Future[Found]"]
+"""Begins finding the keypoints of a person at a place in an RGB picture."""
+
+
 def in_crops(
     pictures: Iterable[Frame], crops: Crops, n_points: int, input_size: tuple[int, int], submit: Submit
 ) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of people looked for in given crops."""
+
+    def find(picture: np.ndarray, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
+        # A square crop is a circle around the body; upright, the body fills the circle's height.
+        side = np.float32(PADDING / KEYPOINT_MARGIN * side_px)
+        aspect = min(1.0, input_size[0] / input_size[1])
+        size = np.array([aspect * side, side], np.float32)
+        return submit(picture, shaped(center_px, size, input_size, angle_rad))
+
+    return in_squares(pictures, crops, n_points, find)
+
+
+def in_squares(
+    pictures: Iterable[Frame],
+    crops: Crops,
+    n_points: int,
+    find: Callable[[np.ndarray, np.ndarray, float, float], Future[Answer]],
+) -> Answer:
+    """Return what `in_crops` does, of a model whose windows are the crops: their centre, side and turn."""
     out = _Results(crops.n_frames, crops.n_persons, n_points)
     is_there = crops.is_there
     for f, _, picture in pictures:
         for p in np.flatnonzero(is_there[f]):
-            # A square crop is a circle around the body; upright, the body fills the circle's height.
-            side = np.float32(PADDING / KEYPOINT_MARGIN * crops.size_px[f, p])
-            aspect = min(1.0, input_size[0] / input_size[1])
-            size = np.array([aspect * side, side], np.float32)
-            window = shaped(crops.center_px[f, p], size, input_size, float(crops.angle_rad[f, p]))
-            out.add(f, int(p), submit(picture, window))
+            side_px, angle_rad = float(crops.size_px[f, p]), float(crops.angle_rad[f, p])
+            out.add(f, int(p), find(picture, crops.center_px[f, p], side_px, angle_rad))
     return out.finished()
 
 
@@ -65,25 +98,61 @@ def following(
     people: People,
     submit: Submit,
 ) -> Answer:
+    """Return what `followed` does, of a detector and a model that know people by upright boxes."""
+
+    def look(picture: np.ndarray, _tracks: PersonTracks) -> list[Sighting]:
+        boxes, scores = people(picture, KEEP_SCORE)
+        return [sighting_from_box(b, float(s)) for b, s in zip(boxes, scores, strict=True)]
+
+    def find(picture: np.ndarray, place: Sighting) -> Future[Found]:
+        answer = submit(picture, window_from_box(box_from_sighting(place), input_size))
+        return then(answer, lambda a: Found(a[0], a[1], _place(a[0], a[1], place)))
+
+    return followed(pictures, info, n_points, look, find)
+
+
+def followed(pictures: Iterable[Frame], info: VideoInfo, n_points: int, look: Look, find: Find) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of everyone found in a video."""
-    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points), PersonTracks(), people, submit, input_size)
+    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points), PersonTracks(), look, find)
     by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
     step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
     buffer: list[Frame] = []
     here: list[Sighting | None] = []
     for frame in pictures:
         if not buffer:
-            here = work.look(frame.rgb)
+            here = work.seen(frame.rgb)
         elif len(buffer) == step:
-            here = work.between(buffer, here, work.look(frame.rgb))
+            here = work.between(buffer, here, work.seen(frame.rgb))
             buffer = []
         buffer.append(frame)
     if buffer:
-        work.between(buffer, here, work.look(buffer[-1].rgb), is_last=True)
+        work.between(buffer, here, work.seen(buffer[-1].rgb), is_last=True)
     xy_px, score = work.out.finished()
     present = np.isfinite(xy_px).any((-1, -2)).sum(0)
     keep = [int(p) for p in np.argsort(-present, kind="stable") if present[p] >= min(3, info.n_frames)]
     return xy_px[:, keep], score[:, keep]
+
+
+Before = TypeVar("Before")
+After = TypeVar("After")
+
+
+def then(before: Future[Before], change: Callable[[Before], After]) -> Future[After]:
+    """Return the future of a changed answer; an error stays one."""
+    after: Future[After] = Future()
+
+    def pass_on(done: Future[Before]) -> None:
+        error = done.exception()
+        if error is not None:
+            after.set_exception(error)
+            return
+        try:
+            after.set_result(change(done.result()))
+        except Exception as failure:  # noqa: BLE001 - handed to whoever waits for the answer
+            after.set_exception(failure)
+
+    before.add_done_callback(pass_on)
+    return after
 
 
 def sighting_from_box(box: np.ndarray, score: float) -> Sighting:
@@ -104,9 +173,9 @@ class _Results:
     def __init__(self, n_frames: int, n_persons: int, n_points: int) -> None:
         self._xy_px = np.full((n_frames, n_persons, n_points, 2), np.nan, np.float32)
         self._score = np.zeros((n_frames, n_persons, n_points), np.float32)
-        self._in_works: deque[tuple[int, int, Future[Answer]]] = deque()
+        self._in_works: deque[tuple[int, int, Future[Answer] | Future[Found]]] = deque()
 
-    def add(self, f: int, p: int, answer: Future[Answer]) -> None:
+    def add(self, f: int, p: int, answer: Future[Answer] | Future[Found]) -> None:
         """Expect an answer; waits while too many are in the works."""
         self._in_works.append((f, p, answer))
         while len(self._in_works) > MAX_IN_WORKS:
@@ -120,7 +189,8 @@ class _Results:
 
     def _store(self) -> None:
         f, p, answer = self._in_works.popleft()
-        xy, score = answer.result()
+        found = answer.result()
+        xy, score = (found.xy_px, found.score) if isinstance(found, Found) else found
         is_there = np.isfinite(xy).all(-1) & (score > 0)
         self._xy_px[f, p] = np.where(is_there[:, None], xy, np.nan)
         # Some models' scores exceed 1 a little: the height of a peak, not a probability.
@@ -131,14 +201,12 @@ class _Results:
 class _Following:
     out: _Results
     tracks: PersonTracks
-    people: People
-    submit: Submit
-    input_size: tuple[int, int]
+    look: Look
+    find: Find
 
-    def look(self, picture: np.ndarray) -> list[Sighting | None]:
+    def seen(self, picture: np.ndarray) -> list[Sighting | None]:
         """Return where each track's person is, as the detector sees it."""
-        boxes, scores = self.people(picture, KEEP_SCORE)
-        return self.tracks.update([sighting_from_box(b, float(s)) for b, s in zip(boxes, scores, strict=True)])
+        return self.tracks.update(self.look(picture, self.tracks))
 
     def between(
         self, buffer: list[Frame], here: list[Sighting | None], there: list[Sighting | None], is_last: bool = False
@@ -158,16 +226,14 @@ class _Following:
                 after[p] = self._by_keypoints(buffer, p, start)
                 continue
             for i, (f, _, picture) in enumerate(buffer):
-                box = box_from_sighting(start.towards(end, i / n_steps))
-                self.out.add(f, p, self.submit(picture, window_from_box(box, self.input_size)))
+                self.out.add(f, p, self.find(picture, start.towards(end, i / n_steps)))
         return after
 
     def _by_keypoints(self, buffer: list[Frame], p: int, start: Sighting) -> Sighting | None:
         place: Sighting | None = start
         for f, _, picture in buffer:
-            answer = self.submit(picture, window_from_box(box_from_sighting(place), self.input_size))
-            xy, score = answer.result()
-            place = _place(xy, score, place)
+            answer = self.find(picture, place)
+            place = answer.result().place
             if place is None:
                 break
             self.out.add(f, p, answer)

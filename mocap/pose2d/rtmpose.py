@@ -21,7 +21,7 @@ from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import ModelIdentity
-from mocap.pose2d.following import Answer, People, following, in_crops
+from mocap.pose2d.following import Answer, People, following, in_crops, then
 from mocap.pose2d.onnx_model import OnnxModel, choose_device, expected_outputs
 from mocap.pose2d.simcc import decode_simcc, mirrored_back
 from mocap.pose2d.topdown_crop import Window, cut, image_points
@@ -122,18 +122,8 @@ class RtmPose:
         return list(zip(xy, score, strict=True))
 
     def _submit(self, picture: np.ndarray, window: Window) -> Future[Answer]:
-        answer: Future[Answer] = Future()
-
-        def to_image(done: Future[Answer]) -> None:
-            error = done.exception()
-            if error is not None:
-                answer.set_exception(error)
-                return
-            points, score = done.result()
-            answer.set_result((image_points(points, window, self._input_size), score))
-
-        self._batcher.submit(cut(picture, window, self._input_size)).add_done_callback(to_image)
-        return answer
+        cropped = self._batcher.submit(cut(picture, window, self._input_size))
+        return then(cropped, lambda answer: (image_points(answer[0], window, self._input_size), answer[1]))
 
 
 def _sha256(file: Path) -> str:
