@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mocap.core.errors import InputError
+from mocap.pose2d.quality import QUALITIES, STANDARD
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ def parse_point(text: str) -> tuple[float, float] | None:
     return parts[0], parts[1]
 
 
+def _quality(text: str) -> str:
+    if text not in QUALITIES:
+        raise ValueError(f"expected one of {', '.join(QUALITIES)}")
+    return text
+
+
 def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -63,6 +70,12 @@ def _is_text(value: Any) -> bool:
 OPTIONS: dict[str, Option] = {
     "model": Option(
         "auto", str, "2D keypoint model; auto: RTMPose when its weights are here, else BlazePose", _is_text
+    ),
+    "quality": Option(
+        STANDARD,
+        _quality,
+        "work for 2D keypoints: preview (smallest model, 15 frames a second), standard, or best (largest model)",
+        lambda value: value in QUALITIES,
     ),
     "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer", _is_boolean),
     "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer", _is_boolean),

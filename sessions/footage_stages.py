@@ -31,26 +31,28 @@ from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
 
+MODEL_OPTIONS = ("model", "quality")
+
 _MAKING = threading.Lock()
 
 
-def estimator(name: str) -> PoseEstimator:
-    """Return a model by name (see `mocap.pose2d.models`), made once and used for all cameras.
+def estimator(config: Config) -> PoseEstimator:
+    """Return a take's model (see `mocap.pose2d.models`), made once and used for all cameras.
 
     Raises InputError `model-unknown`, and SetupError where its weights cannot be had.
     """
     with _MAKING:
-        return _made(resolve(name))
+        return _made(resolve(config["model"], config["quality"]), config["quality"])
 
 
 @cache
-def _made(name: str) -> PoseEstimator:
-    return make_estimator(name, NoProgress())
+def _made(name: str, quality: str) -> PoseEstimator:
+    return make_estimator(name, NoProgress(), quality=quality)
 
 
 def model_identity(config: Config) -> str:
     """Return what makes a model's detections reproducible, without needing its weights."""
-    return identity_text(str(config["model"]))
+    return identity_text(config["model"], config["quality"])
 
 
 def probe_video(inputs: Inputs, _config: Config, _progress: Progress) -> VideoInfo:
@@ -72,11 +74,14 @@ def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit
 
 def detect(name: str, inputs: tuple[str, ...]) -> Stage:
     """Return the row that finds everybody's 2D keypoints in one camera's video."""
-    return Stage(name, 2, inputs, _detect, ("model",), each=True, identity=model_identity, label="finding 2D keypoints")
+    return Stage(
+        name, 2, inputs, _detect, MODEL_OPTIONS, each=True, identity=model_identity, label="finding 2D keypoints"
+    )
 
 
 def _detect(inputs: Inputs, config: Config, progress: Progress) -> CameraDetections:
-    return detect_video(inputs["videos"], estimator(config["model"]), info=footage_here(inputs), progress=progress)
+    info, quality = footage_here(inputs), config["quality"]
+    return detect_video(inputs["videos"], estimator(config), info=info, progress=progress, quality=quality)
 
 
 def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
@@ -85,7 +90,14 @@ def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
     Its result is the performer alone: of both looks the better one, keypoint by keypoint.
     """
     return Stage(
-        name, 2, inputs, _recrop, ("model", "recrop"), each=True, identity=model_identity, label="looking again"
+        name,
+        2,
+        inputs,
+        _recrop,
+        (*MODEL_OPTIONS, "recrop"),
+        each=True,
+        identity=model_identity,
+        label="looking again",
     )
 
 
@@ -102,11 +114,12 @@ def _recrop(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
     crops = _without_gaps(crops_from_keypoints(expected_px[:, None], preview.points.keypoint_set))
     again = detect_video(
         inputs["videos"],
-        estimator(config["model"]),
+        estimator(config),
         crops=crops,
         expected_px=expected_px[:, None],
         info=info,
         progress=progress,
+        quality=config["quality"],
     )
     seen: Keypoints2D = inputs["identity"].detections
     c = seen.camera_names.index(camera.name)

@@ -87,6 +87,7 @@ def detect_video(
     expected_px: np.ndarray | None = None,
     info: VideoInfo | None = None,
     progress: Progress | None = None,
+    quality: str = STANDARD,
 ) -> CameraDetections:
     """Return everyone that a model sees in one video. Arguments and errors as `detect_videos`."""
     name = Path(path).stem
@@ -97,6 +98,7 @@ def detect_video(
         expected_px=None if expected_px is None else {name: expected_px},
         infos=None if info is None else {name: info},
         progress=progress,
+        quality=quality,
     )[name]
 
 

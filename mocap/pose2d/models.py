@@ -94,9 +94,9 @@ def make_estimator(
     return RtmPose(card, weights, people, sha256, device=device, flip_test=flip_test)
 
 
-def identity_text(name: str) -> str:
+def identity_text(name: str, quality: str = STANDARD) -> str:
     """Return what makes a model's detections reproducible, without loading it or needing its weights."""
-    name = resolve(name)
+    name = resolve(name, quality)
     method = f"method {ModelIdentity.method}"
     if name == "blazepose":
         return f"{load_card(name)} litert {metadata.version('ai-edge-litert')} {method}"

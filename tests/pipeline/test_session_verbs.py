@@ -30,7 +30,7 @@ from sessions.runner import Stage
 from sessions.stages import FROM_FOOTAGE
 
 Mocap = Callable[..., tuple[int, dict[str, Any]]]
-SOLVE_STAGES = ["edits", "points", "solve", "bias"]
+SOLVE_STAGES = ["edits", "points", "gain", "solve", "bias"]
 
 
 def code_of(result: tuple[int, dict[str, Any]]) -> str:
@@ -91,12 +91,13 @@ def test_a_correction_recomputes_only_what_follows_it(session: Path, stand_in: A
 def test_a_setting_is_kept_and_from_computes_again(session: Path, mocap: Mocap) -> None:
     assert mocap("run", session, "wave", "--set", "refine_rig=no")[0] == 0
     _, data = mocap("run", session, "wave", "--from", "points")
-    assert {s.name for s in FROM_FOOTAGE} - set(data["takes"]["wave"]["reused"]) == {"points", "solve", "bias"}
+    assert {s.name for s in FROM_FOOTAGE} - set(data["takes"]["wave"]["reused"]) == {"points", "gain", "solve", "bias"}
     _, status = mocap("status", session)
     assert status["takes"]["wave"]["config"] == {"refine_rig": False}
     assert status["takes"]["wave"]["is_up_to_date"]
     assert code_of(mocap("run", session, "--from", "magic")) == "unknown-stage"
     assert code_of(mocap("run", session, "--set", "magic=1")) == "setting-unknown"
+    assert code_of(mocap("run", session, "--set", "quality=superb")) == "setting-invalid"
 
 
 def test_explain_says_what_a_stage_was_made_from(session: Path, mocap: Mocap) -> None:
@@ -104,7 +105,7 @@ def test_explain_says_what_a_stage_was_made_from(session: Path, mocap: Mocap) ->
     _, data = mocap("explain", f"{session}/wave:recrop")
     (stage,) = data["stages"]
     assert stage["state"] == "done"
-    assert stage["config"] == {"model": "auto", "recrop": True}
+    assert stage["config"] == {"model": "auto", "quality": "standard", "recrop": True}
     assert "sha256" in stage["identity"]
     assert len(stage["artifacts"]) == 3
     assert all((session / "takes" / "wave" / place / "meta.json").is_file() for place in stage["artifacts"])
