@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from mocap.cli.calibrate_footage import BOARD_HELP, expanded
+from mocap.cli.calibrate_footage import BOARD_HELP, expanded, result_file
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "calibrate one lens from a video or photographs of a board"
@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, calibrate, write."""
+    with result_file(args.out):
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> Result:
     import numpy as np
 
     from calibration.board import parse_board
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.lens_prior import LensPrior
     from mocap.core.camera import Camera, CameraRig
     from mocap.core.jsontext import dumps, jsonable
-    from mocap.core.publish import publish_text
+    from mocap.core.publish import published_set
 
     start_s = time.perf_counter()
     board = parse_board(args.board)
@@ -65,7 +70,6 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         prior = lens if isinstance(lens, LensPrior) else None
     result = calibrate_lens(views, args.model, prior)
     rig = CameraRig((Camera(name, result.intrinsics, np.eye(3), np.zeros(3)),))
-    write_rig(args.out, rig)
     found = [*views.diagnostics, *notes, *result.diagnostics]
     lens = result.intrinsics
     data = jsonable(
@@ -86,7 +90,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             "seconds": {"total": time.perf_counter() - start_s},
         }
     )
-    publish_text(args.out.with_suffix(".json"), dumps(data) + "\n")
+    with published_set(args.out.parent) as folder:
+        write_rig(folder / args.out.name, rig)
+        (folder / args.out.name).with_suffix(".json").write_text(dumps(data) + "\n", "utf-8")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
         f"error {result.rms_px:.2f} px over {result.n_views} views.",

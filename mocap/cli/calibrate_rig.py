@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
+from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses, result_file
 from mocap.cli.options import frame_rate
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, solve, place in the world, write rig and report."""
+    with result_file(args.out):
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
     from calibration.files import write_rig
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.report import is_usable, rig_report, write_rig_report
     from calibration.rig import calibrate_rig
     from mocap.core.jsontext import jsonable
+    from mocap.core.publish import published_set
     from sessions.timing import Laps
 
     laps = Laps()
@@ -83,7 +89,6 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     held_out = _held_out(views, lenses)
     laps.lap("held out")
     found = [*notes, *result.diagnostics, *(world.diagnostics if world else ()), *_scale_check(rig, distance)]
-    write_rig(args.out, rig)
     data = rig_report(
         result,
         rig,
@@ -93,7 +98,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         world=world.data if world else None,
         seconds=laps.seconds,
     )
-    files = write_rig_report(args.out, data, result, rig, views, held_out)
+    with published_set(args.out.parent) as folder:
+        write_rig(folder / args.out.name, rig)
+        written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
+    files = [args.out.parent / f.name for f in written]
     data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files]})
     return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -191,3 +192,35 @@ def test_a_mirrored_video_of_a_chessboard_shows_by_the_other_cameras(
     error = said(capsys)["error"]
     assert error["code"] == "video-mirrored"
     assert "One of the videos of cam1 and cam2" in error["message"]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_rig(
+    clips: Clips, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import calibration.report
+
+    def full(*_: object) -> list[Path]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(calibration.report, "write_rig_report", full)
+    out = tmp_path / "rig.toml"
+    out.write_text("the last good rig")
+    assert calibrate(out, clips(as_it_is, as_it_is)) == 1
+    assert said(capsys)["error"]["code"] == "output-full"
+    assert [f.name for f in tmp_path.iterdir()] == ["rig.toml"]
+    assert out.read_text() == "the last good rig"
+
+
+def test_places_that_cannot_hold_the_result_are_refused_before_the_work(
+    clips: Clips, tmp_path: Path, capsys: Capture
+) -> None:
+    assert calibrate(tmp_path / "rig.json", clips(as_it_is, as_it_is)) == 2
+    assert said(capsys)["error"]["code"] == "path-unusable"
+    (tmp_path / "file").write_text("no folder")
+    assert calibrate(tmp_path / "file" / "rig.toml", clips(as_it_is, as_it_is)) == 1
+    assert said(capsys)["error"]["code"] == "output-not-writable"
+
+
+def test_a_failed_run_leaves_no_empty_folder(clips: Clips, tmp_path: Path) -> None:
+    assert calibrate(tmp_path / "new" / "rig.toml", clips(empty, as_it_is)) == 1
+    assert list(tmp_path.iterdir()) == []
