@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--world",
         nargs="+",
         metavar="FROM",
-        help="board:VIDEO... (the board lying on the floor, print up) or feet:DIR (2D keypoints of a person)",
+        help="board:VIDEO... (the board lying on the floor, print up), feet:DIR (2D keypoints of a person) or "
+        "points:FILE (clicked points, CSV camera,point,x_px,y_px[,X_m,Y_m,Z_m] or JSON)",
     )
     parser.add_argument(
         "--board-thickness", type=float, default=0.0, metavar="M", help="the floor is this far under the print (metres)"
@@ -119,10 +120,11 @@ def _floor_footage(args: argparse.Namespace, cameras: list[str]) -> dict[str, Pa
     if not args.world:
         return None
     kind, _, first = args.world[0].partition(":")
-    if kind not in ("board", "feet") or not first:
-        raise UsageError(
-            "world-unknown", f"--world {args.world[0]}: expected board:VIDEO... or feet:DIR.", "Give one of these."
-        )
+    if kind not in ("board", "feet", "points") or not first:
+        message = f"--world {args.world[0]}: expected board:VIDEO..., feet:DIR or points:FILE."
+        raise UsageError("world-unknown", message, "Give one of these.")
+    if kind == "points":
+        return None
     if kind == "feet":
         if len(args.world) > 1 or args.fps is None:
             raise UsageError("world-unknown", "--world feet:DIR needs one folder and --fps.", "Give both.")
@@ -148,9 +150,14 @@ def _world(
         return world_from_board(result.rig, seen, args.board_thickness)
     if not args.world:
         return None
+    kind, _, source = args.world[0].partition(":")
+    if kind == "points":
+        from calibration.world_points import read_points, world_from_points
+
+        return world_from_points(result.rig, read_points(Path(source)))
     from mocap.cli.calibrate_feet import world_from_keypoints
 
-    return world_from_keypoints(result.rig, Path(args.world[0].partition(":")[2]), args.fps, ui.progress)
+    return world_from_keypoints(result.rig, Path(source), args.fps, ui.progress)
 
 
 def _held_out(views: BoardViews, lenses: dict[str, Any]) -> MetricError | None:
