@@ -48,7 +48,7 @@ def mpjpe_mm(folder: Path, out: Path, times: Path | None) -> float:
     score = out / "score.json"
     script = SHARED / "bench/score.py"
     call(sys.executable, script, folder / "truth", result, "--time-align", "--json", score)
-    return float(json.loads(score.read_text("utf-8"))["mpjpe_mm"])
+    return float(json.loads(score.read_text("utf-8"))["overall"]["mpjpe_mm"])
 
 
 def main() -> None:

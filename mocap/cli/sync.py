@@ -179,9 +179,9 @@ def _detected(
     if len(pictures) < 2:
         return None
     from mocap.pose2d.estimator import detect_videos
-    from sessions.footage_stages import estimator
+    from mocap.pose2d.models import make_estimator
 
-    model = estimator("blazepose")
+    model = make_estimator("auto", ui.progress)
     seen = detect_videos({c: files[c] for c in pictures}, model, infos=pictures, progress=ui.progress)
     for d in seen.values():
         found += d.diagnostics
