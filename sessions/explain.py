@@ -38,7 +38,7 @@ class StageState:
 def stage_states(session: Session, take: Take) -> list[StageState]:
     """Return the state of every stage. Raises what `take_sources` raises."""
     sources, _ = take_sources(session, take)
-    config = settings_of(take)
+    config = settings_of(session, take)
     nodes = stage_keys(FROM_FOOTAGE, sources, config)
     out: list[StageState] = []
     for stage in FROM_FOOTAGE:

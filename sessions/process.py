@@ -106,24 +106,22 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
     return sources, (*rig_file.diagnostics, *found)
 
 
-def settings_of(take: Take, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return all options of a take: the defaults, its own, and `more`."""
-    return {**defaults(), **take.config, **(more or {})}
-
-
-def _performer(session: Session, take: Take, name: str) -> tuple[dict[str, Any] | None, Path | None]:
-    """Return what is known of the take's performer, and the file that holds it or shall hold it.
+def settings_of(session: Session, take: Take, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all options of a take: the defaults, its own, and `more`; the performer's name becomes his profile.
 
     The take that a profile was found in is solved without it, so that solving it again changes nothing. Raises
     InputError `performer-invalid`.
     """
-    if not name:
-        return None, None
-    file = session.folder / "performers" / f"{name}.json"
-    if not file.is_file():
-        return None, file
-    profile = read_performer(file)
-    return (None if profile.origin == take.name else profile.to_json()), file
+    config = {**defaults(), **take.config, **(more or {})}
+    file = _profile_file(session, config["performer"])
+    profile = read_performer(file) if file is not None and file.is_file() else None
+    config["performer"] = None if profile is None or profile.origin == take.name else profile.to_json()
+    return config
+
+
+def _profile_file(session: Session, performer: str) -> Path | None:
+    """Return the file that holds, or shall hold, what is known of a performer."""
+    return session.folder / "performers" / f"{performer}.json" if performer else None
 
 
 def process_take(
@@ -144,9 +142,9 @@ def process_take(
         store = take.store
         store.sweep()
         sources, found = take_sources(session, take)
-        config = settings_of(take, settings)
-        known, profile_file = _performer(session, take, config["performer"])
-        config["performer"] = known
+        config = settings_of(session, take, settings)
+        name = {**defaults(), **take.config, **(settings or {})}["performer"]
+        profile_file = _profile_file(session, name)
         threads = threads_for(len(take.videos))
         run = run_stages(
             FROM_FOOTAGE, sources, config, progress, store=store, threads=threads, recompute_from=recompute_from

@@ -63,7 +63,7 @@ def test_no_body_joint_is_far_from_confident_detections_in_two_views(demo: tuple
     from sessions.stages import FROM_FOOTAGE
 
     session, take = split_take_path(str(demo[1] / "session" / "balance"))
-    keys = stage_keys(FROM_FOOTAGE, take_sources(session, take)[0], settings_of(take))
+    keys = stage_keys(FROM_FOOTAGE, take_sources(session, take)[0], settings_of(session, take))
     stored = take.store.load("solve", keys["solve"].key)
     assert stored is not None
     quality = measure_quality(stored.value)
