@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Fetch, process, export, report."""
     from mocap.media.demo_footage import demo_footage
+    from mocap.pose2d.models import AUTO, STANDARD
     from sessions.footage_stages import estimator
     from sessions.outputs import RETARGETED, summary_text, write_everything
     from sessions.process import process_take
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
     with output_folder(args.out):
         footage = demo_footage(ui.progress)
-        model = estimator("auto")
+        model = estimator({"model": AUTO, "quality": STANDARD})
         if model.is_fallback:
             ui.note(model.notice)
         session, take = _session(args.out / "session", footage)
