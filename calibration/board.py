@@ -31,6 +31,8 @@ GRAMMAR = (
 )
 MAX_LENGTH_M = 5.0
 """A longer square is a length in millimetres or centimetres."""
+MAX_BOARD_M = 8.0
+"""A longer board was described with lengths in centimetres or decimetres."""
 
 
 class BoardKind(StrEnum):
@@ -277,6 +279,8 @@ def _check(board: BoardSpec, text: str) -> None:
         raise _invalid(text, f"a {board.kind} has between {smallest[0]}x{smallest[1]} and 60x60 parts")
     if board.kind is BoardKind.CHARUCO and not board.marker_m < board.square_m:
         raise _invalid(text, f"markers of {board.marker_m:g} m do not fit into squares of {board.square_m:g} m")
+    if max(board.size_m) > MAX_BOARD_M:
+        raise _invalid(text, f"the board would be {max(board.size_m):g} metres long; lengths are metres")
     n_ids = dictionary_size(board.dictionary) if board.dictionary else board.n_markers
     if board.first_id + board.n_markers > n_ids:
         last = board.first_id + board.n_markers - 1

@@ -11,7 +11,7 @@ import pytest
 
 from calibration.board import parse_board
 from calibration.board_detect_image import BoardFinder, charuco_board
-from calibration.board_print import POINTS_PER_M, write_board
+from calibration.board_print import PAPERS_M, POINTS_PER_M, write_board
 from mocap.core.errors import InputError, SetupError
 
 SPECS = (
@@ -42,6 +42,7 @@ def test_opencv_and_kalibr_spellings_are_understood() -> None:
         ("charuco:4x5:square=54:marker=40:dict=4X4_50", "metres"),
         ("charuco:4x5:square=0.04:marker=0.05:dict=4X4_50", "do not fit"),
         ("charuco:14x15:square=0.05:marker=0.04:dict=4X4_50", "needs markers up to number 104"),
+        ("charuco:4x5:square=5:marker=4:dict=4X4_50", "25 metres long; lengths are metres"),
         ("chessboard:7x4:square=-1", "not a number above 0"),
         ("chessboard:7x4:square=0.06:legacy", "is none of"),
         ("chessboard:1x4:square=0.06", "between"),
@@ -100,6 +101,29 @@ def test_a_printed_board_is_found_at_its_exact_size(text: str, tmp_path: Path) -
     assert np.isfinite(xy).all()
     error = (xy - xy[0]) / ppm - (board.corners_m - board.corners_m[0])[:, :2]
     assert np.abs(error).max() < 0.0005
+
+
+@pytest.mark.parametrize(
+    "text", [*SPECS, "chessboard:7x4:square=0.03:inverted", "aruco:1x1:marker=0.1:gap=0.01:dict=6X6_50"]
+)
+def test_a_page_has_the_papers_size_the_boards_size_and_a_true_ruler(text: str, tmp_path: Path) -> None:
+    board = parse_board(text)
+    paper = write_board(tmp_path / "board.pdf", board)
+    pdf = (tmp_path / "board.pdf").read_bytes()
+    box = [float(v) for v in re.search(rb"MediaBox \[(.*?)\]", pdf)[1].split()]  # type: ignore[index]
+    short, long = PAPERS_M[paper.split()[0]]
+    page_mm = [1000 * v for v in ((long, short) if "landscape" in paper else (short, long))]
+    assert [v / 72 * 25.4 for v in box[2:]] == pytest.approx(page_mm, abs=0.001)
+    assert b"/PrintScaling /None" in pdf
+    rectangles = np.array([[float(v) for v in m.split()] for m in re.findall(rb"([-\d. ]+) re", pdf)]) / 72 * 25.4
+    drawn, ruler = rectangles[:-3], rectangles[-3]
+    assert ruler[2] == pytest.approx(100.0, abs=0.001)
+    quiet_mm = 500 * board.square_m if board.is_inverted else 0.0
+    low, high = drawn[:, :2].min(0), (drawn[:, :2] + drawn[:, 2:]).max(0)
+    # What is black reaches from edge to edge, but for a chessboard's white squares at its ends.
+    assert high - low == pytest.approx([1000 * v + 2 * quiet_mm for v in board.size_m], abs=0.01)
+    assert (low > 7.9).all()
+    assert (high < np.array(page_mm) - 7.9).all()
 
 
 def test_a_small_board_fits_a4_and_a_large_one_gets_its_own_page(tmp_path: Path) -> None:
