@@ -141,8 +141,8 @@ def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult
 
 
 def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
-    known = config["performer"]
-    performer = performer_from_json(known) if isinstance(known, Mapping) else None
+    known: Mapping[str, Any] = config["performer"]
+    performer = performer_from_json(known) if known else None
     return solve_take(inputs["refine"].rig, inputs["points"], progress=progress, performer=performer)
 
 
@@ -161,8 +161,8 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 4, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 5, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+POINTS = Stage("points", 5, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 6, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (

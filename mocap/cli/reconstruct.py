@@ -76,12 +76,12 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         time_maps = read_times(args.times, rig.names) if args.times else {}
         laps.lap("read")
         fps = Fraction(args.fps)
-        is_known = args.performer is not None and args.performer.exists()
-        performer = read_performer(args.performer).to_json() if is_known else ""
+        profile: Path | None = args.performer
+        performer = read_performer(profile).to_json() if profile is not None and profile.exists() else ""
         settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at, "performer": performer}
         done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
-        if args.performer is not None and not is_known and done.solved.performer is not None:
-            replace(done.solved.performer, origin=str(args.keypoints)).write(args.performer)
+        if profile is not None and not performer and done.solved.performer is not None:
+            replace(done.solved.performer, origin=str(args.keypoints)).write(profile)
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
         wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))

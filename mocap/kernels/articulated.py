@@ -23,10 +23,11 @@ def point_jacobian(
 ) -> np.ndarray:
     """Return d points / d (root translation, degrees of freedom) [frame point 3 3+dof].
 
-    R_world [frame joint 3 3], joints [frame joint 3], points [frame point 3]; moves [point dof] tells whether the
+    R_world [frame joint 3 3], joints [frame joint 3], points [frame point 3]; dof_axis [dof 3], or [frame dof 3] where
+    axes change with the pose; moves [point dof] tells whether the
     degree's joint is the point's own or an ancestor of it.
     """
-    axis_world = np.einsum("fdij,dj->fdi", R_world[:, dof_joint], dof_axis)
+    axis_world = (R_world[:, dof_joint] @ dof_axis[..., None])[..., 0]
     moment = np.cross(joints[:, dof_joint], axis_world)  # axis x (p - o) = axis x p + o x axis
     n_frames, n_points = points.shape[:2]
     out = np.zeros((n_frames, n_points, 3, N_TRANSLATION + len(dof_joint)))

@@ -21,31 +21,38 @@ MIN_STANDING_S = 0.08
 MIN_CONTACT_S = 0.05
 
 
-def standing(points_m: np.ndarray, fps: float) -> np.ndarray:
+def standing(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray:
     """Return [frame point] whether each foot point [frame point 3] may be held where it is.
 
     It is still, and near the height at which something supports it. The support need not be the floor (a beam, a step):
-    it is the lowest height of a still point in the two seconds around.
+    it is the lowest height of a still point in the two seconds around. A foot above the hips [frame 3] (a handstand)
+    supports nothing.
     """
     heights = points_m[..., 2]
     speed = np.linalg.norm(np.gradient(points_m, 1.0 / fps, axis=0), axis=-1) if len(points_m) > 1 else 0 * heights
     still = uniform_filter1d(speed, max(1, round(0.05 * fps)), axis=0, mode="nearest") < MAX_SPEED_M_S
     own = _running_minimum(np.where(still, heights, np.inf), round(fps))
-    on = still & (heights < own + MAX_RISE_M) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    on = (
+        (heights < hips_m[:, 2:])
+        & still
+        & (heights < own + MAX_RISE_M)
+        & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    )
     return _without_blinks(on, round(MIN_STANDING_S * fps))
 
 
-def contacts(points_m: np.ndarray, fps: float) -> np.ndarray:
+def contacts(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray:
     """Return [frame point] whether each heel or toe [frame point 3] of the solved motion is in contact.
 
     It is, where it is less than MAX_CONTACT_HEIGHT_M above its support and slower than MAX_SPEED_M_S over it. The
     support is the floor; where the point's lowest still place in the two seconds around lies well above the floor (a
-    beam, a step), it is that place.
+    beam, a step), it is that place. A foot above the hips [frame 3] supports nothing.
     """
     heights, slow = points_m[..., 2], _horizontal_speed(points_m, fps) < MAX_SPEED_M_S
     own = _running_minimum(np.where(slow, heights, np.inf), round(fps))
     support = np.where(own < MAX_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
-    on = slow & (heights < support + MAX_CONTACT_HEIGHT_M) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    on = (heights < hips_m[:, 2:]) & slow & (heights < support + MAX_CONTACT_HEIGHT_M)
+    on &= heights < own.min(1, keepdims=True) + MAX_HEIGHT_M
     return _without_blinks(on, round(MIN_CONTACT_S * fps))
 
 

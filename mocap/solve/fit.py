@@ -95,16 +95,16 @@ def pose_terms(
     """Return the Gauss-Newton terms of data, bind-pose prior and joint limits [frame n n], [frame n], n = 3 + dof."""
     R_world, joints, points = body_points(pose, shape, names)
     information, gradient = data(points)
-    moves = moves_matrix(names, dof)
+    moves, axes = moves_matrix(names, dof), pose.axes(dof)
     n = N_TRANSLATION + len(dof.joint)
     hessian, slope = np.empty((len(points), n, n)), np.empty((len(points), n))
     for low in range(0, len(points), CHUNK_FRAMES):
         part = slice(low, low + CHUNK_FRAMES)
-        jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, dof.axis, moves)
+        jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, axes[part], moves)
         hessian[part], slope[part] = gauss_newton_terms(jacobian, information[part], gradient[part])
     _add_priors(hessian, slope, pose, dof)
     if has_limits:
-        add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
+        add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
     return hessian, slope
 
 
@@ -147,10 +147,11 @@ def fit_shape(
     for _ in range(SHAPE_ITERATIONS):
         R_world, joints, points = body_points(pose, shape, names)
         information, gradient = data(points)
-        jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves)
+        axes = pose.axes(dof)
+        jacobian = point_jacobian(R_world, joints, points, dof.joint, axes, moves)
         hessian, slope = gauss_newton_terms(jacobian, information, gradient)
         _add_priors(hessian, slope, pose, dof)
-        add_limits(hessian, slope, pose.local_wxyz, dof.joint, dof.axis, N_TRANSLATION)
+        add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
         _damp(hessian)
         of_shape = model.jacobian(R_world)
         shape_hessian, shape_slope = gauss_newton_terms(of_shape, information, gradient)
@@ -205,7 +206,7 @@ def _add_contacts(
 ) -> np.ndarray:
     """Add, in place, that standing soles stay where they are; return the blocks between frames [frame-1 n n]."""
     R_world, joints, soles = body_points(pose, shape, FOOT_LANDMARKS)
-    jacobian = point_jacobian(R_world, joints, soles, dof.joint, dof.axis, moves_matrix(FOOT_LANDMARKS, dof))
+    jacobian = point_jacobian(R_world, joints, soles, dof.joint, pose.axes(dof), moves_matrix(FOOT_LANDMARKS, dof))
     weight = np.where(contact[1:] & contact[:-1], slip_m**-2.0, 0.0)
     moved = (soles[1:] - soles[:-1]) * weight[..., None]
     n_frames, _, _, n = jacobian.shape

@@ -109,7 +109,7 @@ def add_limits(
     """Add, in place, the Gauss-Newton terms of every limit that is exceeded.
 
     hessian [frame n n] and slope [frame n]; local_wxyz [frame joint 4]; the degrees of freedom (joint [dof], axis
-    [dof 3]) start at column `at`.
+    [frame dof 3]) start at column `at`.
     """
     for limit in joint_limits():
         columns = at + np.flatnonzero(dof_joint == limit.joint)
@@ -119,7 +119,7 @@ def add_limits(
         frames = np.flatnonzero(beyond)
         if len(frames) == 0:
             continue
-        row = derivative[frames] @ dof_axis[columns - at].T / LIMIT_SIGMA_RAD
+        row = np.einsum("fi,fdi->fd", derivative[frames], dof_axis[frames][:, columns - at]) / LIMIT_SIGMA_RAD
         hessian[np.ix_(frames, columns, columns)] += row[:, :, None] * row[:, None, :]
         slope[np.ix_(frames, columns)] += row * (beyond[frames] / LIMIT_SIGMA_RAD)[:, None]
 

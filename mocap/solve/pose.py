@@ -63,6 +63,23 @@ class Pose:
         local = quat_multiply(self.local_wxyz, quat_exp(rotvec))
         return Pose(self.root_m + step[:, :3], without_twist(local, dof))
 
+    def axes(self, dof: Freedom) -> np.ndarray:
+        """[frame dof 3] axis about which each degree turns its joint in the joint's frame, in this pose.
+
+        A swing joint turns about its two axes and back about the locked one by what twist that made: to first order
+        ((a x v) e) / w for axis e, locked axis a and quaternion (w, v); see `limits.About`.
+        """
+        out = np.tile(dof.axis, (len(self.root_m), 1, 1))
+        for j in np.unique(dof.joint):
+            of_joint = np.flatnonzero(dof.joint == j)
+            if len(of_joint) != 2:
+                continue
+            locked = np.cross(*dof.axis[of_joint])
+            q = self.local_wxyz[:, j]
+            made = np.cross(locked, q[:, 1:]) @ dof.axis[of_joint].T / q[:, :1]
+            out[:, of_joint] -= made[..., None] * locked
+        return out
+
     def angles(self, dof: Freedom) -> np.ndarray:
         """[frame dof] component of each joint's rotation vector along each of its axes, radians; hinges unwrapped."""
         return (quat_log(self.local_wxyz[:, dof.joint]) * dof.axis).sum(-1)
@@ -97,10 +114,14 @@ def without_twist(local_wxyz: np.ndarray, dof: Freedom) -> np.ndarray:
     out = local_wxyz / np.linalg.norm(local_wxyz, axis=-1, keepdims=True)
     for j in np.unique(dof.joint):
         axes = dof.axis[dof.joint == j]
-        if len(axes) < 3:
-            q = out[:, j].copy()
+        q = out[:, j].copy()
+        if len(axes) == 1:
             q[:, 1:] = (q[:, 1:] @ axes.T) @ axes
-            out[:, j] = q / np.linalg.norm(q, axis=-1, keepdims=True)
+        elif len(axes) == 2:
+            locked = np.cross(*axes)
+            twist = np.concatenate([q[:, :1], (q[:, 1:] @ locked)[:, None] * locked], axis=1)
+            q = quat_multiply(q, quat_conjugate(twist))
+        out[:, j] = q / np.linalg.norm(q, axis=-1, keepdims=True)
     return out
 
 

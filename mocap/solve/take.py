@@ -99,7 +99,7 @@ def solve_take(
     progress.finish()
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
     keypoints = _solved_keypoints(points, pose, shape, on_body, spread_m, index)
-    contact = contacts(_feet(pose, shape), fps)
+    contact = contacts(_feet(pose, shape), pose.root_m, fps)
     evidence = judge_take(rig, detections, reconstructed.exchanged, timeline, keypoints)
     evidence = set_aside(screened, evidence, names, index, keypoints, observations, sigma_px, fps)
     return SolvedTake(
@@ -219,7 +219,7 @@ def _fit_windows(
             level = acceleration_level(part, dof, fps)
             data = to_cameras(window, sigma, high - low)
             part = fit_take(part, shape, names, dof, data, level)
-            on_floor = standing(_feet(part, shape), fps)
+            on_floor = standing(_feet(part, shape), part.root_m, fps)
             part = fit_take(part, shape, names, dof, data, level, on_floor, SLIP_M_S / fps)
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]

@@ -10,8 +10,9 @@ import pytest
 from mocap.solve.contacts import contacts, standing
 
 FPS = 60.0
+HIPS = np.tile([0.0, 0.0, 0.95], (240, 1))
 both = pytest.mark.parametrize("detect", [contacts, standing])
-Detect = Callable[[np.ndarray, float], np.ndarray]
+Detect = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def _path(height_m: np.ndarray, speed_m_s: np.ndarray) -> np.ndarray:
@@ -28,20 +29,20 @@ def _steps(height_m: float) -> np.ndarray:
 
 @both
 def test_a_foot_stands_while_it_is_down_and_still(detect: Detect) -> None:
-    contact = detect(_steps(0.02), FPS)[:, 0]
+    contact = detect(_steps(0.02), HIPS, FPS)[:, 0]
     down = (np.arange(240) // 30) % 2 == 0
     assert (contact == down).mean() > 0.9
 
 
 @both
 def test_the_support_may_be_a_beam_above_the_floor(detect: Detect) -> None:
-    assert detect(_steps(0.35), FPS).mean() > 0.4
+    assert detect(_steps(0.35), HIPS, FPS).mean() > 0.4
 
 
 @both
 def test_a_foot_held_still_in_the_air_beside_a_standing_one_is_no_contact(detect: Detect) -> None:
     on_floor, in_air = (_path(np.full(240, h), np.full(240, 0.02)) for h in (0.02, 0.30))
-    contact = detect(np.concatenate([on_floor, in_air], axis=1), FPS)
+    contact = detect(np.concatenate([on_floor, in_air], axis=1), HIPS, FPS)
     assert contact[:, 0].all()
     assert not contact[:, 1].any()
 
@@ -50,18 +51,23 @@ def test_a_foot_held_still_in_the_air_beside_a_standing_one_is_no_contact(detect
 def test_a_blink_of_stillness_is_no_contact(detect: Detect) -> None:
     speed = np.full(240, 2.0)
     speed[100:102] = 0.0
-    assert not detect(_path(np.full(240, 0.02), speed), FPS).any()
+    assert not detect(_path(np.full(240, 0.02), speed), HIPS, FPS).any()
 
 
 @both
 def test_a_short_slip_does_not_break_a_contact(detect: Detect) -> None:
     speed = np.full(240, 0.02)
     speed[100] = 0.5
-    assert detect(_path(np.full(240, 0.02), speed), FPS).all()
+    assert detect(_path(np.full(240, 0.02), speed), HIPS, FPS).all()
 
 
 def test_a_heel_raised_above_the_toes_is_in_contact_up_to_five_centimetres() -> None:
     height = np.linspace(0.01, 0.09, 240)
-    contact = contacts(_path(height, np.full(240, 0.1)), FPS)[:, 0]
+    contact = contacts(_path(height, np.full(240, 0.1)), HIPS, FPS)[:, 0]
     assert contact[height < 0.049].all()
     assert not contact[height > 0.051].any()
+
+
+@both
+def test_feet_above_the_hips_support_nothing(detect: Detect) -> None:
+    assert not detect(_path(np.full(240, 1.6), np.full(240, 0.02)), HIPS, FPS).any()

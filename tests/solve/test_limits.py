@@ -38,7 +38,7 @@ def test_limits_add_the_gauss_newton_terms_of_their_residuals() -> None:
     local = quat_multiply(pose.local_wxyz, quat_exp(turn))
     n = N_TRANSLATION + len(dof.joint)
     hessian, slope = np.zeros((7, n, n)), np.zeros((7, n))
-    add_limits(hessian, slope, local, dof.joint, dof.axis, N_TRANSLATION)
+    add_limits(hessian, slope, local, dof.joint, pose.axes(dof), N_TRANSLATION)
     knee = N_TRANSLATION + int(np.flatnonzero(dof.joint == JOINT_NAMES.index("LeftLeg"))[0])
     assert hessian[3, knee, knee] == pytest.approx(LIMIT_SIGMA_RAD**-2)
     assert slope[3, knee] == pytest.approx(-(0.6 - np.radians(10)) / LIMIT_SIGMA_RAD**2)

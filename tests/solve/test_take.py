@@ -158,7 +158,7 @@ def test_forearms_roll_with_the_knuckles(rig: CameraRig, performer: Performer) -
     skeleton = performer.skeleton
     root, local = performer.pose(timeline.time_s)
     local = local.copy()
-    roll = np.radians(40.0) * np.sin(2 * np.pi * timeline.time_s)
+    roll: np.ndarray = np.radians(40.0) * np.sin(2 * np.pi * timeline.time_s)
     for side in ("Left", "Right"):
         local[:, skeleton.index(f"{side}Hand")] = quat_exp(roll[:, None] * [0.0, 1.0, 0.0])
     R_world, joints = forward_kinematics(skeleton.parents, skeleton.offset_m, root, local)
