@@ -6,7 +6,7 @@ import numpy as np
 
 INLIER = 0.35
 """Geman-McClure weight above which an observation counts as used: a residual of 2.9 standard deviations at c^2 = 12."""
-MAX_LAG_S = 0.25
+MAX_LAG_S = 0.5
 """Correlation of residuals beyond this time is slow bias, which no spread within a take can show."""
 MIN_SIGMA_PX = 0.5
 MAX_SIGMA_FACTOR = 5.0
@@ -80,23 +80,3 @@ def noise_of_detections(lengths_px: np.ndarray, score: np.ndarray) -> np.ndarray
         if np.isfinite(factor):
             sigma[..., k] *= np.clip(factor, 0.5, 2.0)
     return np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
-
-
-def correlation_inflation(residual: np.ndarray, used: np.ndarray, max_lag: int) -> float:
-    """Return by how much correlated errors inflate variance: 1 + 2 sum of autocorrelations of accepted residuals.
-
-    residual [camera frame keypoint 2] whitened; used [camera frame keypoint] which of them count. Triangular weights up
-    to `max_lag` frames (M. Bartlett, 1946). At least 1; 1 where nothing is used.
-    """
-    residual = np.where(used[..., None], residual, 0.0)
-    n = int(used.sum())
-    if n == 0:
-        return 1.0
-    power = (residual**2).sum() / n
-    total = 1.0
-    for lag in range(1, min(max_lag, residual.shape[1] - 1) + 1):
-        both = used[:, lag:] & used[:, :-lag]
-        if both.any():
-            correlation = (residual[:, lag:] * residual[:, :-lag]).sum() / both.sum() / power
-            total += 2 * correlation * (1 - lag / (max_lag + 1))
-    return max(1.0, float(total))

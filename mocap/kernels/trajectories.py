@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from mocap.kernels.reprojection import SYMMETRIC
+from mocap.kernels.chain import WHITE, Noise, curvature_of_variance, error_variance
+from mocap.kernels.reprojection import SYMMETRIC, unpack_symmetric
 
 _BAND = 6  # second differences couple frames two apart: 2 * 3 coordinates
 _TINY = 1e-6  # 1/m^2; keeps frames that nothing sees from making the system singular
@@ -101,21 +102,34 @@ def sample_cubic(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return p1 + 0.5 * u * (p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0)))
 
 
-def trajectory_variance(information: np.ndarray, acceleration_weight: np.ndarray) -> np.ndarray:
-    """Return the posterior variance per axis [frame keypoint] of smoothed trajectories, mean of the three axes.
+def trajectory_variance(information: np.ndarray, acceleration_weight: np.ndarray, noise: Noise = WHITE) -> np.ndarray:
+    """Return the variance per axis [frame keypoint] of the errors of smoothed trajectories, mean of the three axes.
 
-    The diagonal of the inverse of the banded normal matrix by a forward and a backward information filter over pairs of
-    frames: state (x_t, x_t+1) per keypoint, all keypoints at once. Two-filter formula: D. Fraser and J. Potter, "The
-    optimum linear smoother as a combination of two optimum linear filters", IEEE TAC 1969. Each axis is treated on its
-    own with the mean information of the three (exact for isotropic information).
+    information [frame keypoint 6] and acceleration_weight [frame-2 keypoint] as in `smooth_step`. The diagonal of the
+    inverse of the banded normal matrix by a forward and a backward information filter over pairs of frames: state
+    (x_t, x_t+1) per keypoint, all keypoints at once. Two-filter formula: D. Fraser and J. Potter, "The optimum linear
+    smoother as a combination of two optimum linear filters", IEEE TAC 1969. The three axes of a frame count by the
+    mean of their variances; noise in runs is worth as much white data as gives a steady chain the same error.
     """
-    trace = information[..., [0, 3, 5]].mean(-1) + _TINY  # (frame, keypoint)
-    forward = _filtered_information(trace, acceleration_weight)
-    backward = _filtered_information(trace[::-1], acceleration_weight[::-1])[::-1]
+    eigenvalues = np.linalg.eigvalsh(unpack_symmetric(information))
+    axes = np.maximum(eigenvalues, 1e-12)
+    # a chain's variance falls with the 3/4th power of its data
+    data = (axes**-0.75).mean(-1) ** (-4 / 3)
+    weight = np.concatenate([acceleration_weight[:1], acceleration_weight, acceleration_weight[-1:]])
+    if noise is not WHITE:
+        data = curvature_of_variance(error_variance(data / weight, noise)) * weight
+    return chain_posterior(data, acceleration_weight)
+
+
+def chain_posterior(data: np.ndarray, acceleration_weight: np.ndarray) -> np.ndarray:
+    """Return the posterior variance [frame chain] of scalar chains of white data [frame chain], exact, gaps and all."""
+    data = data + _TINY
+    forward = _filtered_information(data, acceleration_weight)
+    backward = _filtered_information(data[::-1], acceleration_weight[::-1])[::-1]
     # both filters count the data of the pair's two frames
     joint = forward + backward[..., ::-1, ::-1]
-    joint[..., 0, 0] -= trace[:-1]
-    joint[..., 1, 1] -= trace[1:]
+    joint[..., 0, 0] -= data[:-1]
+    joint[..., 1, 1] -= data[1:]
     determinant = joint[..., 0, 0] * joint[..., 1, 1] - joint[..., 0, 1] ** 2
     first, second = joint[..., 1, 1] / determinant, joint[..., 0, 0] / determinant
     return np.concatenate([first, second[-1:]])

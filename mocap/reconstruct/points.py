@@ -19,12 +19,12 @@ from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
+from mocap.kernels.chain import WHITE, scatter
 from mocap.kernels.evidence import EXCHANGED, Judgement, distances_px, judge
-from mocap.kernels.reprojection import normal_equations, residuals_px
+from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
 from mocap.kernels.robust import (
     INLIER,
     MAX_LAG_S,
-    correlation_inflation,
     geman_mcclure,
     noise_of_detections,
 )
@@ -146,13 +146,15 @@ class _Trajectories:
     def variance(self) -> np.ndarray:
         """[frame keypoint] variance per axis of the smoothed trajectories, NaN for unknown keypoints.
 
-        Detections err in runs, not independently: the correlation of their residuals over time divides the evidence.
+        Detections err in runs, not independently: how far is read off the residuals.
         """
         whitened = self._residuals() / self.sigma_px[..., None]
-        inflation = correlation_inflation(whitened, self.weight > INLIER, round(MAX_LAG_S * self.fps))
-        information = self._normal_equations()[0] / inflation
-        second = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
-        out = trajectory_variance(information, second)
+        seen = scatter(whitened, ANNEALING[-1], round(MAX_LAG_S * self.fps))
+        information = self._normal_equations()[0] * seen.held
+        weight = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
+        axes = np.linalg.eigvalsh(unpack_symmetric(information[1:-1, self.known])) / weight[:, self.known, None]
+        noise = seen.noise(axes.reshape(len(axes), -1), len(axes)) if axes.size else WHITE
+        out = trajectory_variance(information, weight, noise)
         out[:, ~self.known] = np.nan
         return out
 

@@ -1,13 +1,10 @@
-"""How well the solve knows each keypoint: posterior standard deviations, from the curvature of the solve itself.
+"""How well the solve knows each keypoint: standard deviations of its errors, from the curvature of the solve itself.
 
 Along time the solve is a chain: every frame has data with curvature H (per degree of freedom, coupled by the body), and
-second differences are held with weight W. In a stretch over which H and W hardly change, the posterior covariance of a
-frame follows from the chain's spectrum: in coordinates that whiten W, an eigenvalue l of H leaves the variance
-mean over angles w of 1 / (l + (2 - 2 cos w)^2), the spectral form of a stationary posterior (H. Rue and L. Held,
-Gaussian Markov Random Fields, 2005, section 2.6). That is exact in the middle of a steady stretch and needs no inverse
-of the whole band.
-
-Detections err in runs, not independently: the correlation of residuals over time is measured and divides the evidence.
+second differences are held with weight W. In coordinates that whiten W, each eigenvalue of H is a scalar chain whose
+error under noise in runs is known (`kernels.chain`). That is exact in the middle of a steady stretch and needs no
+inverse of the whole band. Where evidence comes and goes, each degree's own chain says exactly what the frames around
+are worth, and that much is added to H.
 """
 
 from __future__ import annotations
@@ -17,8 +14,9 @@ from scipy.ndimage import uniform_filter1d
 
 from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION, point_jacobian
+from mocap.kernels.chain import Scatter, curvature_of_variance, error_variance, scatter
 from mocap.kernels.reprojection import residuals_px
-from mocap.kernels.robust import INLIER, correlation_inflation, geman_mcclure
+from mocap.kernels.trajectories import chain_posterior
 from mocap.solve.fit import ROBUST_SCALE_SQUARED, PointTerms, body_points, moves_matrix, pose_terms
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape
@@ -27,38 +25,25 @@ STEP_FRAMES = 5
 """Uncertainty is found for every fifth frame and interpolated: it changes slowly."""
 STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
+RUN_S = 0.25
+"""Time over which accelerations of a gap are taken to last at most."""
+OBSERVED = 0.01
+"""Share of its usual evidence that a degree of freedom has where it is observed at all."""
+MIN_RANGE_RAD = 0.1
+MAX_STRAY_M = 1.0
 BODY_SIGMA_M = 0.0015
 """What a rigid body of estimated proportions cannot follow, even with perfect detections."""
-_LOG_L = np.linspace(-30.0, 20.0, 401)
 
 
-def _chain_variance_table() -> np.ndarray:
-    """Return the log of the chain's variance at exp(_LOG_L), by the mean over a grid that resolves the narrow peak."""
-    angle = np.pi * np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 4000)])
-    smooth = (2 - 2 * np.cos(angle)) ** 2
-    integrand = 1.0 / (np.exp(_LOG_L)[:, None] + smooth)
-    return np.log(np.trapezoid(integrand, angle, axis=1) / np.pi)
-
-
-_LOG_VARIANCE = _chain_variance_table()
-
-
-def chain_variance(curvature: np.ndarray) -> np.ndarray:
-    """Return the stationary posterior variance of a chain with unit second-difference weight and data `curvature`."""
-    return np.exp(np.interp(np.log(np.maximum(curvature, 1e-12)), _LOG_L, _LOG_VARIANCE))
-
-
-def residual_correlation(points: np.ndarray, observations: Observations, sigma_px: np.ndarray, max_lag: int) -> float:
-    """Return by how much the runs of the solve's residuals inflate variance, see `correlation_inflation`.
+def residual_scatter(points: np.ndarray, observations: Observations, sigma_px: np.ndarray, max_lag: int) -> Scatter:
+    """Return how the solve's residuals scatter, up to `max_lag` frames apart.
 
     points [frame landmark 3] solved; observations and sigma_px [camera frame landmark].
     """
     o = observations
     at = o.at_own_times(points)
     residual = residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m) / sigma_px[..., None]
-    squared = (residual**2).sum(-1)
-    accepted = geman_mcclure(np.nan_to_num(squared), ROBUST_SCALE_SQUARED) > INLIER
-    return correlation_inflation(residual, np.isfinite(squared) & accepted, max_lag)
+    return scatter(residual, ROBUST_SCALE_SQUARED, max_lag)
 
 
 def keypoint_sigma(
@@ -68,23 +53,28 @@ def keypoint_sigma(
     dof: Freedom,
     data: PointTerms,
     acceleration: np.ndarray,
-    inflation: float,
+    seen: Scatter,
     of: tuple[str, ...],
     fps: float,
 ) -> np.ndarray:
-    """Return the posterior standard deviation per axis [frame landmark] of landmarks `of`, in metres.
+    """Return the standard deviation of the error per axis [frame landmark] of landmarks `of`, in metres.
 
-    names are the landmarks that carry `data`; acceleration [frame-2 3+dof] per frame^2 as the solve used it; inflation
-    from `residual_correlation`.
+    names are the landmarks that carry `data`; acceleration [frame-2 3+dof] per frame^2 as the solve used it; seen from
+    `residual_scatter`.
     """
     n_frames = len(pose.root_m)
-    hessian, _ = pose_terms(pose, shape, names, dof, data)
-    hessian = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest") / inflation
+    hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False)
+    # pulls of every frame are no evidence: together they would claim to know what nothing measures
+    np.einsum("fii->fi", hessian)[:, N_TRANSLATION:] -= dof.prior_rad**-2.0
+    hessian = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest") * seen.held
     frames = np.unique(np.append(np.arange(0, n_frames, STEP_FRAMES), n_frames - 1))
     level = acceleration[np.clip(frames - 1, 0, len(acceleration) - 1)]
     whitened = level[:, :, None] * hessian[frames] * level[:, None, :]
+    borrowed = _borrowed(whitened, frames, pose, dof, acceleration, fps)
+    np.einsum("fii->fi", whitened)[...] += borrowed
     curvature, axes = np.linalg.eigh(whitened)
-    half = level[:, :, None] * axes * np.sqrt(chain_variance(curvature))[:, None, :]
+    noise = seen.noise(curvature, n_frames)
+    half = level[:, :, None] * axes * np.sqrt(error_variance(curvature, noise))[:, None, :]
     R_world, joints, points = body_points(pose.frames(frames), shape, of)
     jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves_matrix(of, dof))
     n = N_TRANSLATION + len(dof.joint)
@@ -92,3 +82,40 @@ def keypoint_sigma(
     variance = (spread**2).sum(-1).reshape(len(frames), len(of), 3).mean(-1) + BODY_SIGMA_M**2
     at = np.arange(n_frames)
     return np.sqrt(np.stack([np.interp(at, frames, variance[:, k]) for k in range(len(of))], axis=1))
+
+
+def _borrowed(
+    whitened: np.ndarray, frames: np.ndarray, pose: Pose, dof: Freedom, acceleration: np.ndarray, fps: float
+) -> np.ndarray:
+    """Return what the frames around add [n dof] to the curvature [n dof dof] at `frames`, each degree on its own.
+
+    In a gap a steady chain of no data would know nothing; the true one knows its ends. Over a gap accelerations last,
+    so the way strays further than white ones would take it, but no further than the take's own range of that degree.
+    """
+    n_frames, n_dof = len(pose.root_m), whitened.shape[1]
+    level = acceleration[np.clip(frames - 1, 0, len(acceleration) - 1)]
+    own = 1.0 / np.einsum("fii->fi", np.linalg.inv(whitened + 1e-9 * np.eye(n_dof)))
+    at = np.arange(n_frames)
+    known = np.stack([np.interp(at, frames, own[:, d] / level[:, d] ** 2) for d in range(n_dof)], axis=1)
+    observed = (known > OBSERVED * np.median(known, axis=0))[1:-1]
+    power = _acceleration_power(pose.accelerations(dof), observed, round(RUN_S * fps))
+    power = np.maximum(power, np.median(acceleration, axis=0) ** 2)
+    # a bridge errs by the motion's own spread and by that of where it leads through
+    spread = np.minimum(np.sqrt(2) * np.maximum(pose.angles(dof).std(0), MIN_RANGE_RAD), dof.prior_rad)
+    spread = np.concatenate([np.full(N_TRANSLATION, MAX_STRAY_M), spread])
+    known += curvature_of_variance(spread**2 / power) / power
+    exact = chain_posterior(known, np.broadcast_to(1.0 / power, (n_frames - 2, n_dof)))[frames]
+    return np.maximum(curvature_of_variance(exact / level**2) - own, 0.0)
+
+
+def _acceleration_power(acceleration: np.ndarray, observed: np.ndarray, max_lag: int) -> np.ndarray:
+    """Return the power [dof] that white accelerations need to lead as far astray as those observed [frame dof].
+
+    The variance plus twice the autocovariances with triangular weights (M. Bartlett, 1946).
+    """
+    seen = np.where(observed, acceleration, 0.0)
+    n = np.maximum(observed.sum(0), 1)
+    total = (seen**2).sum(0) / n
+    for lag in range(1, min(max_lag, len(seen) - 1) + 1):
+        total = total + 2 * (1 - lag / (max_lag + 1)) * (seen[lag:] * seen[:-lag]).sum(0) / n
+    return total
