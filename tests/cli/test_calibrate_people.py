@@ -1,0 +1,196 @@
+"""`mocap calibrate check`, `refine` and `people`, and the world from feet, on files as a user has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.files import read_rig, write_rig
+from calibration.world import moved_rig
+from mocap.cli.main import main
+from mocap.core.camera import CameraRig
+from mocap.core.keypoints import load_keypoint_set
+from mocap.core.progress import NoProgress
+from mocap.kernels.projection import project
+from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.pose2d.detections import CameraDetections
+from mocap.pose2d.openpose_out import write_openpose
+from mocap.synth.detections import Faults, detect
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+from tests.calibration.test_world import walker
+
+FPS = 30
+
+
+@dataclass(frozen=True)
+class Take:
+    """A take on disk, and what is true of it."""
+
+    folder: Path
+    rig: CameraRig
+    thigh_m: float
+
+
+@pytest.fixture(scope="module")
+def take(tmp_path_factory: pytest.TempPathFactory) -> Take:
+    """A person who walks for three seconds, seen by four cameras."""
+    folder = tmp_path_factory.mktemp("take")
+    rng = np.random.default_rng(6)
+    rig = ring_rig(4, rng, size_px=(1920, 1080))
+    performer = Performer.random(rng)
+    seen = detect([performer], rig, Fraction(FPS), 91, rng, faults=Faults(2.0, 0.05, 0.1, 0.02)).keypoints
+    cameras = {
+        n: CameraDetections(seen.keypoint_set, seen.xy_px[c], seen.score[c], seen.time_s[c], (1920, 1080))
+        for c, n in enumerate(seen.camera_names)
+    }
+    write_openpose(folder / "pose", cameras)
+    write_rig(folder / "rig.toml", rig)
+    names, points = seen.keypoint_set.names, performer.points(np.zeros(1))[0]
+    thigh_m = float(np.linalg.norm(points[names.index("LHip")] - points[names.index("LKnee")]))
+    return Take(folder, rig, thigh_m)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def nudged(rig: CameraRig, camera: int, deg: float = 0.8, mm: float = 40.0) -> CameraRig:
+    old = rig.cameras[camera]
+    R = quat_to_matrix(quat_exp(np.deg2rad(deg) * np.array([0.6, 0.64, 0.48]))) @ old.R_cam_from_world
+    new = old.with_extrinsics(R, -R @ (old.center_world_m + mm / 1000 * np.array([0.0, 0.6, 0.8])))
+    return CameraRig(tuple(new if c is old else c for c in rig.cameras))
+
+
+def test_a_stale_rig_is_refined_with_figures_per_camera(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1))
+    out = tmp_path / "rig2.toml"
+    arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--clocks", "--json"]
+    assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 0
+    data = said(capsys)
+    assert data["is_refined"] is True
+    assert data["verdict"] in ("good", "usable")
+    camera = data["cameras"]["cam2"]
+    assert camera["after"]["median_px"] < 0.7 * camera["before"]["median_px"]
+    assert camera["certainty"]["center_sd_mm"] > 0
+    assert json.loads((tmp_path / "rig2.json").read_text("utf-8"))["summary"] == data["summary"]
+    clocks = json.loads((tmp_path / "rig2.times.json").read_text("utf-8"))
+    assert clocks["cameras"][clocks["reference"]]["offset_s"] == 0
+    assert max(abs(c["offset_s"]) for c in clocks["cameras"].values()) < 0.01
+    moved_m = np.linalg.norm(read_rig(out)["cam2"].center_world_m - take.rig["cam2"].center_world_m)
+    assert moved_m < 0.025
+
+
+def test_a_moved_camera_fails_the_check_and_is_named(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 2))
+    arguments = ["--keypoints", str(take.folder / "pose"), "--out", str(tmp_path / "check.json"), "--json"]
+    assert main(["calibrate", "check", str(tmp_path / "stale.toml"), *arguments]) == 3
+    data = said(capsys)
+    assert data["moved"] == ["cam3"]
+    assert data["verdict"] == "moved"
+    assert data["cameras"]["cam3"]["after"]["median_px"] < data["cameras"]["cam3"]["before"]["median_px"]
+    assert json.loads((tmp_path / "check.json").read_text("utf-8")) == data
+
+
+def test_cameras_are_placed_from_people_and_a_bone(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rig.toml"
+    arguments = [
+        "--keypoints",
+        str(take.folder / "pose"),
+        "--fps",
+        str(FPS),
+        "--bone",
+        f"LHip-LKnee={take.thigh_m:.4f}",
+    ]
+    lens = ["--lens", str(take.folder / "rig.toml")]
+    assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
+    data = said(capsys)
+    found, true = (np.stack([r[n].center_world_m for n in take.rig.names]) for r in (read_rig(out), take.rig))
+    gap, true_gap = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (found, true))
+    assert np.abs(gap - true_gap).max() < 0.08
+    assert data["cameras"]["cam1"]["after"]["median_px"] < 4
+    assert 0 < data["scale_sd_share"] < 0.02
+    assert out.with_suffix(".json").is_file()
+
+
+def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path) -> None:
+    from mocap.cli.calibrate_feet import world_from_keypoints
+
+    kinds = load_keypoint_set("halpe26")
+    landmarks, time_s = walker()
+    xyz = np.full((len(time_s), len(kinds), 3), np.nan)
+    for name, track in landmarks.items():
+        xyz[:, kinds.landmarks.index(name)] = track - [0.5, 0.2, 0.0]
+    rng, cameras = np.random.default_rng(1), {}
+    for c in take.rig.cameras:
+        k = c.intrinsics
+        xy = project(xyz @ c.R_cam_from_world.T + c.t_cam_from_world_m, k.focal_px, k.center_px, k.distortion)
+        xy = (xy + rng.normal(0, 1.0, xy.shape))[:, None]
+        score = np.isfinite(xy).all(-1).astype(float)
+        cameras[c.name] = CameraDetections(kinds, xy, score, time_s, k.size_px)
+    write_openpose(tmp_path / "pose", cameras)
+    R = quat_to_matrix(quat_exp(np.array([0.4, -0.9, 1.7])))
+    floating = moved_rig(take.rig, R, np.array([1.0, -2.0, 3.0]))
+    placed = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress()).rig
+    for name in take.rig.names:
+        a, b = placed[name], take.rig[name]
+        assert a.center_world_m[2] == pytest.approx(b.center_world_m[2], abs=0.06)
+        assert np.degrees(np.arccos(a.R_cam_from_world[:, 2] @ b.R_cam_from_world[:, 2])) < 1.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        (["check", "RIG"], "usage", 2),
+        (["check", "RIG", "a.mp4", "--keypoints", "POSE"], "usage", 2),
+        (["check", "RIG", "--keypoints", "POSE", "--times", "t.csv"], "usage", 2),
+        (["check", "RIG", "--keypoints", "nowhere"], "keypoints-folder-missing", 1),
+        (["people", "--lens", "RIG", "RIG2", "--keypoints", "POSE", "--height", "1.7"], "lens-twice", 2),
+        (["people", "--lens", "RIG", "--keypoints", "POSE", "--bone", "LHip-Tail=0.4"], "people-bone-unknown", 1),
+    ],
+)
+def test_wrong_options_are_explained(
+    arguments: list[str], code: str, status: int, take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rig(tmp_path / "rig2.toml", take.rig)
+    paths = {
+        "RIG": str(take.folder / "rig.toml"),
+        "RIG2": str(tmp_path / "rig2.toml"),
+        "POSE": str(take.folder / "pose"),
+    }
+    more = ["--fps", str(FPS), "--out", str(tmp_path / "out.toml")] if arguments[0] == "people" else []
+    assert main(["calibrate", *(paths.get(a, a) for a in arguments), *more]) == status
+    assert code in capsys.readouterr().err
+
+
+def test_a_bone_without_a_length_is_a_usage_error(take: Take, capsys: pytest.CaptureFixture[str]) -> None:
+    pose, rig = str(take.folder / "pose"), str(take.folder / "rig.toml")
+    options = ["--keypoints", pose, "--fps", "30", "--out", "rig.toml"]
+    assert main(["calibrate", "people", "--lens", rig, *options, "--bone", "LHip-LKnee"]) == 2
+    assert "LHip-LKnee=0.42" in capsys.readouterr().err
+
+
+def test_the_stale_demo_rig_is_named_and_refined(
+    shared: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shared("data/pose2sim_demo/openpose_body25b_2022")
+    rig, pose = str(root / "calib-2d" / "Calib.qca.txt"), str(root / "pose-2d")
+    assert main(["calibrate", "check", rig, "--keypoints", pose, "--json"]) == 3
+    assert {"cam01", "cam03"} <= set(said(capsys)["moved"])
+    out = str(tmp_path / "rig.toml")
+    assert main(["calibrate", "refine", rig, "--keypoints", pose, "--fps", "60", "--out", out, "--json"]) == 0
+    assert said(capsys)["summary"]["after_median_px"] < 6.5
+    assert main(["calibrate", "check", out, "--keypoints", pose, "--json"]) == 0
+    assert said(capsys)["verdict"] == "unmoved"
