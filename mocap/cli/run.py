@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 def _check(settings: Mapping[str, Any], from_stage: str | None) -> None:
     """Refuse what no run could use before a setting is kept. Raises InputError `model-unknown`, `unknown-stage`."""
     from mocap.core.errors import InputError
+    from sessions.config import defaults
     from sessions.footage_stages import model_identity
     from sessions.stages import FROM_FOOTAGE
 
@@ -76,7 +77,7 @@ def _check(settings: Mapping[str, Any], from_stage: str | None) -> None:
     if from_stage is not None and from_stage not in names:
         raise InputError("unknown-stage", f"There is no stage {from_stage!r}.", f"Choose one of: {', '.join(names)}.")
     if "model" in settings:
-        model_identity(settings)
+        model_identity({**defaults(), **settings})
 
 
 def _run_take(
