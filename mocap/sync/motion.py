@@ -21,7 +21,8 @@ from mocap.sync.without_rig import PairSync, synchronise_pair
 SOURCE = "motion"
 NEIGHBOURS = 3
 AMBIGUOUS = 0.65
-"""Residual of the best lag over that of the next; measured below 0.6 where recordings overlap, above where not."""
+"""Residual of the best lag over that of the next where recordings overlap wholly, and in proportion where in part;
+measured below where the same is seen, above where not (walks of different performers agree to 0.43 over 4 s of 10)."""
 OWN = 0.3
 """Part of a camera's error against the first, in sd, that is not either camera's alone."""
 
@@ -120,7 +121,8 @@ def _without_rig(views: dict[str, Detected], progress: Progress) -> MotionEviden
         for a, b in pairs:
             found = synchronise_pair(people[a], people[b])
             if found is not None:
-                evidence.append(_of_pair(found, a, b))
+                shorter_s = min(float(np.ptp(views[n].time_s)) for n in (a, b))
+                evidence.append(_of_pair(found, a, b, shorter_s))
                 curves[f"{a}-{b}"] = found.curve
             progress.advance()
     finally:
@@ -136,10 +138,12 @@ def _pairs(names: list[str]) -> list[tuple[str, str]]:
     return [(names[i], names[j]) for i, j in sorted(index)]
 
 
-def _of_pair(found: PairSync, a: str, b: str) -> Evidence:
+def _of_pair(found: PairSync, a: str, b: str, shorter_s: float) -> Evidence:
     fit = found.best
+    # the shorter the overlap, the better eight free numbers fit views that have nothing to do with each other
+    limit = AMBIGUOUS * min(1.0, fit.overlap_s / shorter_s)
     time_a, time_b, sigma_s, sigma_rate = _decorrelated(fit.at_s, fit.middle_s, fit.rate, fit.covariance)
-    if found.ambiguity > AMBIGUOUS:
+    if found.ambiguity > limit:
         # another lag explains the views nearly as well: the truth may be there
         sigma_s = max([sigma_s, 1.0, *(abs(o.lag_s - fit.lag_s) for o in found.others)])
     detail = {

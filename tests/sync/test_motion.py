@@ -126,3 +126,9 @@ def test_a_still_performer_leaves_the_clocks_open(rig: CameraRig, make_views: Ma
         still[n] = CameraDetections(v.keypoint_set, xy, score, v.time_s, v.size_px)
     found = motion_evidence(still, rig)
     assert all(e.sigma_s > 0.01 for e in found.evidence)
+
+
+def test_views_of_different_performers_without_a_rig_are_not_tied(make_views: MakeViews) -> None:
+    first, other = make_views({}), make_views({}, people=[Lively(6)], seed=14)
+    found = motion_evidence({"cam1": first["cam1"], "cam3": other["cam3"]})
+    assert all(e.sigma_s > 0.5 for e in found.evidence)
