@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints of --world feet:DIR")
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks, where the videos are not synchronous")
     parser.add_argument(
+        "--allow-lags",
+        action="store_true",
+        help="allow for cameras a fraction of a frame out of step while the board moved (default: taken as filmed)",
+    )
+    parser.add_argument(
         "--distance",
         metavar="A,B,M",
         help="measured distance between two cameras' lenses in metres: shows a wrong square size",
@@ -81,7 +86,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
     laps.lap("detect")
     lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)))
-    result = calibrate_rig(views, lenses or None, progress=ui.progress)
+    result = calibrate_rig(views, lenses or None, allow_lags=args.allow_lags, progress=ui.progress)
     views = result.views
     laps.lap("solve")
     world = _world(args, ui, result, views, floor)
@@ -89,7 +94,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     held_out = _held_out(views, lenses)
     laps.lap("held out")
-    found = [*notes, *result.diagnostics, *(world.diagnostics if world else ()), *_scale_check(rig, distance)]
+    found = [*notes, *result.diagnostics, *_world_findings(world, videos), *_scale_check(rig, distance)]
     data = rig_report(
         result,
         rig,
@@ -158,6 +163,13 @@ def _world(
     from mocap.cli.calibrate_feet import world_from_keypoints
 
     return world_from_keypoints(result.rig, Path(source), args.fps, ui.progress)
+
+
+def _world_findings(world: WorldResult | None, videos: dict[str, Path]) -> list[Diagnostic]:
+    """Return what the world's own checks found, and whether it is upright by the cameras' accelerometers."""
+    from calibration.gravity import check_gravity
+
+    return [] if world is None else [*world.diagnostics, *check_gravity(world.rig, videos)]
 
 
 def _held_out(views: BoardViews, lenses: dict[str, Any]) -> MetricError | None:
