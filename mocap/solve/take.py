@@ -43,7 +43,7 @@ from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.profile import profile_of, shape_of
 from mocap.solve.screen import screened_pose, set_aside
 from mocap.solve.shape import Shape, reference_shape
-from mocap.solve.uncertainty import keypoint_sigma, residual_correlation
+from mocap.solve.uncertainty import keypoint_sigma, residual_scatter
 
 MIN_KNOWN_SHARE = 0.05
 """A landmark that is known in fewer frames than this does not take part; it follows from the body."""
@@ -224,8 +224,8 @@ def _fit_windows(
             keep = slice(start - low, stop - low)
             root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
             max_lag = round(MAX_LAG_S * fps)
-            inflation = residual_correlation(body_points(part, shape, names)[2], window, sigma, max_lag)
-            spread_m[start:stop] = keypoint_sigma(part, shape, names, dof, data, level, inflation, of, fps)[keep]
+            scattered = residual_scatter(body_points(part, shape, names)[2], window, sigma, max_lag)
+            spread_m[start:stop] = keypoint_sigma(part, shape, names, dof, data, level, scattered, of, fps)[keep]
         progress.advance()
     return Pose(root, local), spread_m
 
