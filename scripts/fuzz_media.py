@@ -10,6 +10,9 @@ when anything was found.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
+import gc
 import resource
 import shutil
 import subprocess
@@ -27,8 +30,8 @@ from mocap.core.errors import MocapError
 ROOT = Path(__file__).resolve().parents[1]
 GOPRO = ROOT.parent / "shared" / "data" / "gopro"
 BATCH = 500
-GROWTH_LIMIT_MB = 64
-"""Memory that a child may gain from its first tenth to its end: caches and allocators settle within this."""
+GROWTH_LIMIT_MB = 8
+"""Memory that a child may gain from its first tenth to its end: caches settle within this."""
 MAX_FOUND = 10
 """Findings after which there is no point in going on."""
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
@@ -147,7 +150,11 @@ def child(first: int, n: int, kind: str) -> None:
 
 
 def rss_mb() -> float:
-    """Return the memory that this process holds now."""
+    """Return the memory that this process holds now, without what the allocator keeps for later."""
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+            ctypes.CDLL(None).malloc_trim(0)
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return peak_mb()

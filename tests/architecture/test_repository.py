@@ -136,7 +136,7 @@ def unknown_options(text: str) -> list[str]:
             taken = set(parser._option_string_actions)
             for action in parser._actions:  # what a verb's own verb takes, as in `calibrate rig --board`
                 if isinstance(action, argparse._SubParsersAction):
-                    inner = action.choices.get(rest.split()[0] if rest.split() else "")
+                    inner = next((action.choices[word] for word in rest.split() if word in action.choices), None)
                     taken |= set(inner._option_string_actions) if inner else set()
             found += [f"{verb} {option}" for option in re.findall(r"--[a-z][a-z-]*", rest) if option not in taken]
     return found
