@@ -11,11 +11,12 @@ import numpy as np
 
 from calibration.board import BoardKind, BoardSpec
 from calibration.board_views import BoardViews
+from calibration.lens import flattened
 from calibration.rig_graph import MAX_SHIFT, MAX_TURN_DEG, MAX_VOTES, Pair, view_table, vote
 from calibration.rig_poses import ViewPoses, view_poses
 from calibration.rig_solve import all_pairs
-from calibration.rig_views import Views
-from mocap.core.camera import LensModel
+from calibration.rig_views import Views, packed
+from mocap.core.camera import CameraRig, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.kernels.rotations import matrix_to_quat
@@ -188,6 +189,36 @@ def _turned_cameras(pairs: list[_Turns], cameras: np.ndarray, frame: int) -> lis
                 known, new = (pair.first, pair.second) if pair.first in side else (pair.second, pair.first)
                 side[new] = side[known] ^ turned
     return [c for c, is_turned in side.items() if is_turned]
+
+
+def agreed_with_rig(views: BoardViews, rig: CameraRig) -> BoardViews:
+    """Return views of a symmetric board by calibrated cameras, its ends named alike by all cameras of each frame.
+
+    Cameras that the rig lacks keep their numbers, as do boards whose ends differ.
+    """
+    known = [c for c, name in enumerate(views.camera_names) if name in rig.names]
+    if not views.board.is_symmetric or len(known) < 2:
+        return views
+    flat, frames = flattened(views)
+    flat = flat.select(np.isin(flat.camera, known))
+    cameras = [rig[n] if n in rig.names else rig[0] for n in views.camera_names]
+    poses = view_poses(
+        flat, np.stack([packed(c.intrinsics) for c in cameras]), tuple(c.intrinsics.model for c in cameras)
+    )
+    half = _Turn(np.diag([-1.0, -1.0, 1.0]), np.arange(views.board.n_corners)[::-1])
+    R_world_from_cam = np.stack([c.R_cam_from_world.T for c in cameras])[flat.camera]
+    R = R_world_from_cam[:, None, None] @ np.stack([poses.R, poses.R @ half.R], 1)
+    quat = matrix_to_quat(R)  # [view turn side 4]
+    is_turned = np.zeros(len(flat.camera), bool)
+    for f in np.unique(flat.frame):
+        on = np.flatnonzero((flat.frame == f) & np.isfinite(poses.error_px[:, 0]))
+        if len(on) < 2:
+            continue
+        # [view turn side reference]: cosines of half the angles to the first view's candidates.
+        near = np.abs(np.einsum("vtsq,rq->vtsr", quat[on], quat[on[0], 0])).max(2)
+        best = near.max(1).sum(0).argmax()
+        is_turned[on[1:]] = near[1:, 1, best] > near[1:, 0, best]
+    return _applied(views, flat, frames, poses, half, is_turned, _symmetric_note(views.board, is_turned))[0]
 
 
 def require_unmirrored(

@@ -149,9 +149,11 @@ def _world(
 ) -> WorldResult | None:
     if floor is not None:
         from calibration.board_detect import detect_board
+        from calibration.board_turns import agreed_with_rig
         from calibration.world import world_from_board
 
         seen = detect_board(floor, views.board, ui.progress, max_frames=24)
+        seen = agreed_with_rig(seen, result.rig)
         return world_from_board(result.rig, seen, args.board_thickness)
     if not args.world:
         return None

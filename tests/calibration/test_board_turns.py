@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from calibration.board import BoardSpec, parse_board
+from calibration.board_turns import agreed_with_rig
 from calibration.board_views import BoardViews
 from calibration.rig import RigResult, calibrate_rig
+from calibration.world import world_from_board
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
+from mocap.kernels.projection import project
 from mocap.synth.board import shoot_board
 from mocap.synth.rig import ring_rig
 
@@ -120,3 +123,30 @@ def test_a_mirrored_video_of_a_chessboard_is_named(board: BoardSpec) -> None:
     on[3] = True
     with pytest.raises(InputError, match="The video of cam4 is mirrored"):
         solved(rig, reordered(flipped(views, 3), on, order))
+
+
+def test_a_symmetric_board_on_the_floor_is_numbered_alike_by_cameras_on_all_sides() -> None:
+    rig = ring_rig(5, np.random.default_rng(3), radius_m=3.0)
+    floor = SYMMETRIC.corners_m * [1.0, -1.0, 0.0] + [0.2, 0.3, 0.0]
+    xy = np.full((5, 3, SYMMETRIC.n_corners, 2), np.nan)
+    for c, camera in enumerate(rig.cameras):
+        lens = camera.intrinsics
+        seen = project(
+            floor @ camera.R_cam_from_world.T + camera.t_cam_from_world_m,
+            lens.focal_px,
+            lens.center_px,
+            lens.distortion,
+        )
+        # As detectors do: from the upper left of the picture.
+        xy[c] = seen[::-1] if seen[-1].sum() < seen[0].sum() else seen
+    n = tuple(c.intrinsics.size_px for c in rig.cameras)
+    views = BoardViews(SYMMETRIC, rig.names, n, xy, np.zeros((5, 3)), np.full((5, 3), 0.5), np.zeros(5, bool))
+    with pytest.raises(InputError, match="fits the calibrated cameras"):
+        world_from_board(rig, views)
+    found = world_from_board(rig, agreed_with_rig(views, rig)).rig
+    for a, b in zip(found.cameras, rig.cameras, strict=True):
+        # The origin is one end or the other of the board.
+        assert a.center_world_m[2] == pytest.approx(b.center_world_m[2], abs=0.002)
+    apart = [np.linalg.norm(r[0].center_world_m - r[3].center_world_m) for r in (found, rig)]
+    assert apart[0] == pytest.approx(apart[1], abs=1e-6)
+    assert agreed_with_rig(replace(views, board=CHESSBOARD, xy_px=xy[:, :, :28]), rig).diagnostics == ()
