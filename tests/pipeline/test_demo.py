@@ -73,6 +73,12 @@ def test_no_body_joint_is_far_from_confident_detections_in_two_views(demo: tuple
     assert np.isfinite(quality.frame_median_px).all()
 
 
+def test_looking_again_brings_more_confident_detections_that_agree_better(demo: tuple[int, Path]) -> None:
+    gain = next(d["data"] for d in report(demo[1])["diagnostics"] if d["code"] == "second-look")
+    assert gain["confident_share"]["after"] > gain["confident_share"]["before"]
+    assert gain["reprojection_p90_px"]["after"] < 0.9 * gain["reprojection_p90_px"]["before"]
+
+
 def test_a_second_demo_computes_no_stage_again(
     demo: tuple[int, Path], mocap: Callable[..., tuple[int, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
