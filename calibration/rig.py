@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -21,12 +21,16 @@ from calibration.rig_findings import (
     require_views,
     verdict_of,
 )
+from calibration.rig_lag import Lags, clock_lags, in_step, lag_finding
 from calibration.rig_poses import view_poses
 from calibration.rig_solve import Solved, solve
 from calibration.rig_views import N_LENS, State, Views, packed, unpacked
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.progress import NoProgress, Progress
+
+MIN_LAG_RATIO = 3.0
+"""Variance of whole views above that of independent corners from which cameras out of step are looked for."""
 
 
 class Verdict(StrEnum):
@@ -75,6 +79,8 @@ class RigResult:
     verdict: Verdict
     advice: tuple[str, ...]
     """Why the verdict, and what to film next."""
+    lags: Lags | None = None
+    """How far the cameras were out of step, where that explains what is left of the residuals."""
 
     @property
     def covariance(self) -> np.ndarray:
@@ -87,20 +93,34 @@ def calibrate_rig(
     lenses: Mapping[str, Intrinsics | LensPrior] | Sequence[Intrinsics | LensPrior] | None = None,
     *,
     model: str = "auto",
+    allow_lags: bool = False,
     progress: Progress | None = None,
 ) -> RigResult:
     """Return the rig that explains synchronous views of a board by two cameras or more.
 
     Lenses given as `Intrinsics` are held, as `LensPrior` refined; cameras without one are calibrated blind, by `model`.
+    Cameras a fraction of a frame out of step are named; `allow_lags` moves their corners to the common instants and
+    calibrates again, so that the views of the result are in step.
     Raises InputError `rig-one-camera`, `board-one-camera`, `rig-disconnected`, `video-mirrored`,
     `clips-not-synchronous`, `board-does-not-fit` and what `calibrate_lens` raises.
     """
     progress = progress or NoProgress()
     progress.start("calibrating the cameras", None)
     try:
-        return _calibrated(views, _given(views, lenses), model, progress)
+        known = _given(views, lenses)
+        result = _calibrated(views, known, model, progress)
+        if allow_lags and result.lags is not None:
+            result = _in_step(result, result.lags, known, model, progress)
+        return result
     finally:
         progress.finish()
+
+
+def _in_step(result: RigResult, lags: Lags, given: dict[str, LensPrior], model: str, progress: Progress) -> RigResult:
+    """Return the calibration of the views brought in step, with the finding of what the lags were."""
+    again = _calibrated(in_step(result.views, lags), given, model, progress)
+    finding = lag_finding(lags, result.views, is_allowed=True)
+    return replace(again, lags=lags, diagnostics=(*again.diagnostics, *((finding,) if finding else ())))
 
 
 def _given(
@@ -173,6 +193,10 @@ def _result(
     diagnostics += lens_findings(solved, views, sure)
     if is_rejected.sum():
         diagnostics.append(_rejected(is_rejected, views))
+    # Corners of a view that err alike are the mark of cameras out of step; independent ones need no closer look.
+    lags = clock_lags(solved, frames) if sure.frame_variance_ratio > MIN_LAG_RATIO else None
+    if lags is not None and (finding := lag_finding(lags, views)) is not None:
+        diagnostics.append(finding)
     verdict, advice = verdict_of(views, solved, sure, rms, state)
     return RigResult(
         rig,
@@ -188,6 +212,7 @@ def _result(
         tuple(diagnostics),
         Verdict(verdict),
         advice,
+        lags,
     )
 
 

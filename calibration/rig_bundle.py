@@ -117,10 +117,10 @@ class Normal:
         g = np.zeros((n_views, N_CAMERA))
         G[:, N_CAMERA - n :, N_CAMERA - n :] = transposed @ flat
         g[:, N_CAMERA - n :] = (transposed @ (r * root).reshape(n_views, -1, 1))[..., 0]
-        return cls._gathered(views, G, g, adjoint(*state.view_poses(views)))
+        return cls.gathered(views, G, g, adjoint(*state.view_poses(views)))
 
     @classmethod
-    def _gathered(cls, views: Views, G: np.ndarray, g: np.ndarray, to_board: np.ndarray) -> Normal:
+    def gathered(cls, views: Views, G: np.ndarray, g: np.ndarray, to_board: np.ndarray) -> Normal:
         """Sum the normal equations of views, G [view 15 15] and g [view 15], over cameras and over frames."""
         c, f, shape = views.camera, views.frame, (views.n_cameras, views.n_frames)
         W = np.zeros((*shape, N_CAMERA, 6))
