@@ -81,7 +81,14 @@ def detect(name: str, inputs: tuple[str, ...]) -> Stage:
 
 def _detect(inputs: Inputs, config: Config, progress: Progress) -> CameraDetections:
     info, quality = footage_here(inputs), config["quality"]
-    return detect_video(inputs["videos"], estimator(config), info=info, progress=progress, quality=quality)
+    return detect_video(
+        inputs["videos"],
+        estimator(config),
+        info=info,
+        progress=progress,
+        quality=quality,
+        unfinished=inputs["unfinished"],
+    )
 
 
 def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
@@ -98,6 +105,7 @@ def recrop(name: str, inputs: tuple[str, ...]) -> Stage:
         each=True,
         identity=model_identity,
         label="looking again",
+        keeps_parts=True,
     )
 
 
@@ -120,6 +128,7 @@ def _recrop(inputs: Inputs, config: Config, progress: Progress) -> CameraDetecti
         info=info,
         progress=progress,
         quality=config["quality"],
+        unfinished=inputs["unfinished"],
     )
     seen: Keypoints2D = inputs["identity"].detections
     c = seen.camera_names.index(camera.name)

@@ -39,6 +39,9 @@ class Stage:
     """What else makes the result: the model, its weights and runtime."""
     label: str = ""
     """What a person reads while it runs."""
+    keeps_parts: bool = False
+    """Its inputs also have `unfinished`: the folder where it keeps parts of its result and finds those of a run that
+    was killed; None where nothing is stored."""
 
 
 @dataclass(frozen=True)
@@ -210,11 +213,18 @@ def _run_job(job: _Job, progress: Progress, store: ArtifactStore | None, stale: 
     if store is not None and not stale and (found := store.load(job.stage.name, job.key)) is not None:
         record = StageRecord(job.stage.name, job.item, job.key, True, time.perf_counter() - began_s)
         return found.value, record
-    value = job.stage.run(job.inputs, job.config, progress)
+    inputs = dict(job.inputs)
+    if job.stage.keeps_parts:
+        if store is not None and stale:
+            store.clear_unfinished(job.stage.name, job.key)
+        inputs["unfinished"] = None if store is None else store.unfinished(job.stage.name, job.key)
+    value = job.stage.run(inputs, job.config, progress)
     seconds = time.perf_counter() - began_s
     if store is not None:
         about = {**job.about, "seconds": round(seconds, 4), "made": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         store.save(job.stage.name, job.key, value, about)
+        if job.stage.keeps_parts:
+            store.clear_unfinished(job.stage.name, job.key)
     return value, StageRecord(job.stage.name, job.item, job.key, False, time.perf_counter() - began_s)
 
 

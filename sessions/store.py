@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ WHOLE_HASH_BYTES = 4 << 20
 SAMPLE_BYTES = 64 << 10
 N_SAMPLES = 16
 PART = ".part-"
+UNFINISHED = ".unfinished"
+MAX_UNFINISHED_AGE_S = 30 * 24 * 3600
+"""Parts that no run has added to for a month are of settings that nobody went back to."""
 
 
 def content_key(*parts: Any) -> str:
@@ -123,6 +127,14 @@ class ArtifactStore:
             if not (place / "meta.json").exists():
                 raise
 
+    def unfinished(self, stage: str, key: str) -> Path:
+        """Return the folder where a stage may keep parts of an artifact until it is whole."""
+        return self.folder / UNFINISHED / stage / key
+
+    def clear_unfinished(self, stage: str, key: str) -> None:
+        """Remove the parts of an artifact."""
+        shutil.rmtree(self.unfinished(stage, key), ignore_errors=True)
+
     def delete(self, stage: str, key: str) -> None:
         """Remove an artifact, if it is there."""
         grave = self.folder / f"{PART}{uuid.uuid4().hex}"
@@ -131,9 +143,15 @@ class ArtifactStore:
         shutil.rmtree(grave, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half-written. Call only while holding the take's lock."""
+        """Remove what a killed process left half-written, and parts that nobody continues.
+
+        Call only while holding the take's lock.
+        """
         for part in self.folder.glob(f"{PART}*"):
             shutil.rmtree(part, ignore_errors=True)
+        for parts in self.folder.glob(f"{UNFINISHED}/*/*"):
+            if time.time() - parts.stat().st_mtime > MAX_UNFINISHED_AGE_S:
+                shutil.rmtree(parts, ignore_errors=True)
 
 
 def _read_meta(folder: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,6 +32,7 @@ from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.blazepose_decode import DETECTOR_SIDE, LANDMARK_SIDE, decode_landmarks, decode_people
 from mocap.pose2d.cards import load_card
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import BODY_MARGIN, Crops, cut, image_from_crop
 from mocap.pose2d.estimator import ModelIdentity
 from mocap.pose2d.following import Answer, Found, followed, in_squares, then
@@ -83,13 +84,17 @@ class BlazePose:
         return self._card["notice"]
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person 33 2] and score [frame person 33] of one video; see `PoseEstimator`."""
         with self._batcher:
             if crops is not None:
-                return in_squares(pictures, crops, N_POINTS, self._find_in)
-            return followed(pictures, info, N_POINTS, _Lookout(self._people), self._find)
+                return in_squares(pictures, crops, N_POINTS, self._find_in, checkpoints or Checkpoints())
+            return followed(pictures, info, N_POINTS, self._everyone, self._find, checkpoints or Checkpoints())
 
     def _people(self, picture: np.ndarray, window: np.ndarray) -> list[Sighting]:
         """Return who is seen in a window of the picture ([2 3] map from normalised window coordinates to pixels)."""
@@ -100,6 +105,19 @@ class BlazePose:
             Sighting(_mapped(h, window), _mapped(t, window), float(s))
             for h, t, s in zip(hips, tops, scores, strict=True)
         ]
+
+    def _everyone(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
+        """Return who is seen in the whole picture; when sweeping or missing someone, also in tiles of it."""
+        height, width = picture.shape[:2]
+        middle = np.array([width - 1, height - 1]) / 2
+        found = self._people(picture, image_from_crop(middle, max(width, height), 0.0))
+        is_sweep = tracks.n_updates % SWEEP_EVERY == 0
+        if is_sweep or len(distinct(found)) < max(1, sum(tracks.is_alive)):
+            side = min(width, height)
+            along = np.array([width, height]) - side
+            for share in np.linspace(-0.5, 0.5, max(1, round(2 * along.max() / side + 1))):
+                found += self._people(picture, image_from_crop(middle + share * along, side, 0.0))
+        return distinct(found)
 
     def _find(self, picture: np.ndarray, place: Sighting) -> Future[Found]:
         return self._submit(picture, _window(place))
@@ -148,28 +166,6 @@ class _Crop:
     """[2 3] map from normalised crop coordinates to pixels of the picture."""
     picture_shape: tuple[int, int]
     """Height and width of the picture."""
-
-
-class _Lookout:
-    """Finds everyone in key frames: in the whole picture, when sweeping or missing someone also in tiles of it."""
-
-    def __init__(self, people: Callable[[np.ndarray, np.ndarray], list[Sighting]]) -> None:
-        self._people = people
-        self._n_looks = 0
-
-    def __call__(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
-        """Return who is seen in a picture."""
-        height, width = picture.shape[:2]
-        middle = np.array([width - 1, height - 1]) / 2
-        found = self._people(picture, image_from_crop(middle, max(width, height), 0.0))
-        is_sweep = self._n_looks % SWEEP_EVERY == 0
-        self._n_looks += 1
-        if is_sweep or len(distinct(found)) < max(1, sum(tracks.is_alive)):
-            side = min(width, height)
-            along = np.array([width, height]) - side
-            for share in np.linspace(-0.5, 0.5, max(1, round(2 * along.max() / side + 1))):
-                found += self._people(picture, image_from_crop(middle + share * along, side, 0.0))
-        return distinct(found)
 
 
 class _Runners:

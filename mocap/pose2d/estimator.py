@@ -19,6 +19,7 @@ from mocap.core.keypoints import KeypointSet
 from mocap.core.progress import NoProgress, Progress
 from mocap.media.decode import Frame, frames
 from mocap.media.probe import VideoInfo, probe
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.quality import QUALITIES, STANDARD
@@ -70,11 +71,16 @@ class PoseEstimator(Protocol):
         ...
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of one video.
 
-        With `crops` it looks there and keeps their person axis; without, it finds and follows people by itself.
+        With `crops` it looks there and keeps their person axis; without, it finds and follows people by itself. With
+        `checkpoints` of an earlier run `pictures` begin at their frame, and the result is of the whole video.
         """
         ...
 
@@ -88,6 +94,7 @@ def detect_video(
     info: VideoInfo | None = None,
     progress: Progress | None = None,
     quality: str = STANDARD,
+    unfinished: Path | None = None,
 ) -> CameraDetections:
     """Return everyone that a model sees in one video. Arguments and errors as `detect_videos`."""
     name = Path(path).stem
@@ -99,6 +106,7 @@ def detect_video(
         infos=None if info is None else {name: info},
         progress=progress,
         quality=quality,
+        unfinished=None if unfinished is None else {name: unfinished},
     )[name]
 
 
@@ -112,6 +120,7 @@ def detect_videos(
     progress: Progress | None = None,
     n_workers: int | None = None,
     quality: str = STANDARD,
+    unfinished: Mapping[str, Path] | None = None,
 ) -> dict[str, CameraDetections]:
     """Return everyone that a model sees, camera by camera; cameras are worked on in parallel, decoded once each.
 
@@ -125,6 +134,8 @@ def detect_videos(
         progress: told of every frame.
         n_workers: threads; by default one per processor, at most one per camera.
         quality: which frames are looked at, a name of `QUALITIES`; the others have no keypoints.
+        unfinished: folder per camera where parts of the result are kept, so that a killed run goes on; a folder belongs
+            to one video, model, quality and set of crops, and whoever gave it removes it in the end.
 
     Raises: InputError as `probe`; crops-do-not-fit. Cancelled from `progress`.
     """
@@ -156,6 +167,7 @@ def detect_videos(
                     ticks,
                     stop,
                     QUALITIES[quality].stride(known[name].fps),
+                    Checkpoints((unfinished or {}).get(name)),
                 )
                 for name in order
             }
@@ -189,11 +201,14 @@ def _detect(
     ticks: queue.SimpleQueue[int],
     stop: threading.Event,
     stride: int,
+    checkpoints: Checkpoints,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
+    ahead = range(checkpoints.begin, info.n_frames)
+    ticks.put(checkpoints.begin)
 
     def pictures() -> Iterator[Frame]:
-        for frame in frames(info.path, info, diagnostics=found):
+        for frame in frames(info.path, info, only=ahead, diagnostics=found):
             if stop.is_set():
                 return
             if frame.index % stride == 0:
@@ -201,7 +216,7 @@ def _detect(
             ticks.put(1)
 
     # To the model, a video of which it sees every n-th picture is one of that rate.
-    xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops)
+    xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops, checkpoints)
     if xy_px.shape[1] == 0:
         found.append(
             Diagnostic(

@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mocap.media.decode import Frame
 from mocap.media.probe import VideoInfo
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import KEYPOINT_MARGIN, Crops
 from mocap.pose2d.topdown_crop import PADDING, Window, shaped, window_from_box
-from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting
+from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting, from_json, to_json
 
 KEY_INTERVAL_S = 1 / 6
 """The detector runs this often."""
@@ -60,7 +61,12 @@ Find = Callable[[np.ndarray, Sighting], "Future[Found]"]
 
 
 def in_crops(
-    pictures: Iterable[Frame], crops: Crops, n_points: int, input_size: tuple[int, int], submit: Submit
+    pictures: Iterable[Frame],
+    crops: Crops,
+    n_points: int,
+    input_size: tuple[int, int],
+    submit: Submit,
+    checkpoints: Checkpoints,
 ) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of people looked for in given crops."""
 
@@ -71,7 +77,7 @@ def in_crops(
         size = np.array([aspect * side, side], np.float32)
         return submit(picture, shaped(center_px, size, input_size, angle_rad))
 
-    return in_squares(pictures, crops, n_points, find)
+    return in_squares(pictures, crops, n_points, find, checkpoints)
 
 
 def in_squares(
@@ -79,11 +85,13 @@ def in_squares(
     crops: Crops,
     n_points: int,
     find: Callable[[np.ndarray, np.ndarray, float, float], Future[Answer]],
+    checkpoints: Checkpoints,
 ) -> Answer:
     """Return what `in_crops` does, of a model whose windows are the crops: their centre, side and turn."""
-    out = _Results(crops.n_frames, crops.n_persons, n_points)
+    out = _Results(crops.n_frames, crops.n_persons, n_points, checkpoints)
     is_there = crops.is_there
     for f, _, picture in pictures:
+        out.keep(f, None)
         for p in np.flatnonzero(is_there[f]):
             side_px, angle_rad = float(crops.size_px[f, p]), float(crops.angle_rad[f, p])
             out.add(f, int(p), find(picture, crops.center_px[f, p], side_px, angle_rad))
@@ -97,6 +105,7 @@ def following(
     input_size: tuple[int, int],
     people: People,
     submit: Submit,
+    checkpoints: Checkpoints,
 ) -> Answer:
     """Return what `followed` does, of a detector and a model that know people by upright boxes."""
 
@@ -108,24 +117,30 @@ def following(
         answer = submit(picture, window_from_box(box_from_sighting(place), input_size))
         return then(answer, lambda a: Found(a[0], a[1], _place(a[0], a[1], place)))
 
-    return followed(pictures, info, n_points, look, find)
+    return followed(pictures, info, n_points, look, find, checkpoints)
 
 
-def followed(pictures: Iterable[Frame], info: VideoInfo, n_points: int, look: Look, find: Find) -> Answer:
+def followed(
+    pictures: Iterable[Frame], info: VideoInfo, n_points: int, look: Look, find: Find, checkpoints: Checkpoints
+) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of everyone found in a video."""
-    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points), PersonTracks(), look, find)
+    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points, checkpoints), PersonTracks(), look, find)
     by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
     step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
     buffer: list[Frame] = []
-    here: list[Sighting | None] = []
+    here: list[Sighting | None] | None = None
+    if checkpoints.state is not None:
+        work.tracks = PersonTracks.from_json(checkpoints.state["tracks"])
+        here = from_json(checkpoints.state["here"])
     for frame in pictures:
-        if not buffer:
+        if here is None:
             here = work.seen(frame.rgb)
         elif len(buffer) == step:
             here = work.between(buffer, here, work.seen(frame.rgb))
             buffer = []
+            work.out.keep(frame.index, {"tracks": work.tracks.to_json(), "here": to_json(here)})
         buffer.append(frame)
-    if buffer:
+    if buffer and here is not None:
         work.between(buffer, here, work.seen(buffer[-1].rgb), is_last=True)
     xy_px, score = work.out.finished()
     present = np.isfinite(xy_px).any((-1, -2)).sum(0)
@@ -170,9 +185,11 @@ def box_from_sighting(place: Sighting) -> np.ndarray:
 class _Results:
     """Where keypoints go once they are there."""
 
-    def __init__(self, n_frames: int, n_persons: int, n_points: int) -> None:
+    def __init__(self, n_frames: int, n_persons: int, n_points: int, checkpoints: Checkpoints) -> None:
         self._xy_px = np.full((n_frames, n_persons, n_points, 2), np.nan, np.float32)
         self._score = np.zeros((n_frames, n_persons, n_points), np.float32)
+        self._checkpoints = checkpoints
+        checkpoints.restore(self._xy_px, self._score)
         self._in_works: deque[tuple[int, int, Future[Answer] | Future[Found]]] = deque()
 
     def add(self, f: int, p: int, answer: Future[Answer] | Future[Found]) -> None:
@@ -180,6 +197,11 @@ class _Results:
         self._in_works.append((f, p, answer))
         while len(self._in_works) > MAX_IN_WORKS:
             self._store()
+
+    def keep(self, frame: int, state: Any) -> None:
+        """Keep everything before a frame where it is time to; `state` is what the work needs to go on from there."""
+        if self._checkpoints.is_due(frame):
+            self._checkpoints.save(frame, state, *self.finished())
 
     def finished(self) -> Answer:
         """Return everything once the last answer is there."""

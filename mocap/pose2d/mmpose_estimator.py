@@ -24,6 +24,7 @@ from mocap.core.keypoints import KeypointSet, keypoint_set_names, load_keypoint_
 from mocap.media.decode import Frame
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import ModelIdentity
 from mocap.pose2d.following import Answer, People, following, in_crops
@@ -212,16 +213,21 @@ class Mmpose:
         return f"MMPose {self._worker.versions['mmpose']}, {self._worker.config.stem}."
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person keypoint 2] and score [frame person keypoint]; see `PoseEstimator`.
 
         Turns of `crops` are left aside: MMPose's pipelines take upright boxes.
         """
+        kept = checkpoints or Checkpoints()
         with self._batcher:
             if crops is not None:
-                return in_crops(pictures, crops, len(self._set), SQUARE, self._submit)
-            return following(pictures, info, len(self._set), SQUARE, self._people, self._submit)
+                return in_crops(pictures, crops, len(self._set), SQUARE, self._submit, kept)
+            return following(pictures, info, len(self._set), SQUARE, self._people, self._submit, kept)
 
     def _submit(self, picture: np.ndarray, window: Window) -> Future[Answer]:
         self._room.acquire()

@@ -20,6 +20,7 @@ from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.media.decode import Frame
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.detectors import MAX_OVERLAP, letterbox, suppressed
 from mocap.pose2d.estimator import ModelIdentity
@@ -84,7 +85,11 @@ class Rtmo:
         return rows, points[..., :2] / scale, np.clip(points[..., 2], 0.0, 1.0)
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person keypoint 2] and score [frame person keypoint]; see `PoseEstimator`.
 
@@ -93,7 +98,9 @@ class Rtmo:
         n_persons = MAX_PERSONS if crops is None else crops.n_persons
         shape = (info.n_frames, n_persons, len(self._set))
         xy_px, score = np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32)
-        tracks = PersonTracks()
+        kept = checkpoints or Checkpoints()
+        kept.restore(xy_px, score)
+        tracks = PersonTracks() if kept.state is None else PersonTracks.from_json(kept.state)
         in_works: deque[tuple[int, Future[People]]] = deque()
 
         def store() -> None:
@@ -110,6 +117,10 @@ class Rtmo:
                 in_works.append((f, self._batcher.submit(picture)))
                 if len(in_works) > MAX_IN_WORKS:
                     store()
+                if kept.is_due(f + 1):
+                    while in_works:
+                        store()
+                    kept.save(f + 1, tracks.to_json(), xy_px, score)
             while in_works:
                 store()
         if crops is not None:

@@ -19,6 +19,7 @@ from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.media.decode import Frame
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import ModelIdentity
 from mocap.pose2d.following import Answer, People, following, in_crops, then
@@ -94,14 +95,19 @@ class RtmPose:
         return self._card["notice"]
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return xy_px [frame person keypoint 2] and score [frame person keypoint]; see `PoseEstimator`."""
         n_points = len(self._set)
+        kept = checkpoints or Checkpoints()
         with self._batcher:
             if crops is not None:
-                return in_crops(pictures, crops, n_points, self._input_size, self._submit)
-            return following(pictures, info, n_points, self._input_size, self._people, self._submit)
+                return in_crops(pictures, crops, n_points, self._input_size, self._submit, kept)
+            return following(pictures, info, n_points, self._input_size, self._people, self._submit, kept)
 
     def keypoints(self, picture: np.ndarray, windows: list[Window]) -> Answer:
         """Return xy_px [person keypoint 2] and score [person keypoint] of windows of one RGB picture, unclipped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,16 @@ class Sighting:
         )
 
 
+def to_json(sightings: list[Sighting | None]) -> list[Any]:
+    """Return sightings as JSON, exactly: Python writes as many digits as a number has."""
+    return [None if s is None else [s.hip_px.tolist(), s.top_px.tolist(), float(s.score)] for s in sightings]
+
+
+def from_json(data: list[Any]) -> list[Sighting | None]:
+    """Return what `to_json` was given."""
+    return [None if d is None else Sighting(np.array(d[0]), np.array(d[1]), d[2]) for d in data]
+
+
 def distinct(sightings: list[Sighting]) -> list[Sighting]:
     """Return the best sighting of each person: of those whose hips are within half a radius, the one scored highest."""
     kept: list[Sighting] = []
@@ -57,6 +68,17 @@ class PersonTracks:
     last: list[Sighting | None] = field(default_factory=lambda: [None] * MAX_PERSONS)
     """Where each slot's person was seen last; None: never used."""
     is_alive: list[bool] = field(default_factory=lambda: [False] * MAX_PERSONS)
+    n_updates: int = 0
+    """Key frames so far."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as a JSON object."""
+        return {"last": to_json(self.last), "is_alive": list(self.is_alive), "n_updates": self.n_updates}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PersonTracks:
+        """Return what `to_json` was called on."""
+        return cls(from_json(data["last"]), list(data["is_alive"]), data["n_updates"])
 
     def update(self, sightings: list[Sighting]) -> list[Sighting | None]:
         """Return the sighting of each slot at this key frame, None where its person was not seen.
@@ -64,6 +86,7 @@ class PersonTracks:
         Nearest pairs are joined first, while the hips moved less than 0.8 radii and the size changed less than
         two-fold; who is left over takes a slot whose person vanished nearby, else a fresh one.
         """
+        self.n_updates += 1
         seen: list[Sighting | None] = [None] * MAX_PERSONS
         left = [s for s in sightings if s.score >= KEEP_SCORE]
         for slot, s in self._pairs(left):

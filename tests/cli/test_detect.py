@@ -17,6 +17,7 @@ from mocap.media.decode import Frame, frames
 from mocap.media.encode import write_video
 from mocap.media.probe import VideoInfo
 from mocap.pose2d import blazepose
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import ModelIdentity
 
@@ -36,7 +37,11 @@ class OneDot:
         return load_keypoint_set("blazepose33")
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         n = sum(1 for _ in pictures)
         assert n == info.n_frames

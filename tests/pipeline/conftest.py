@@ -73,7 +73,7 @@ from sessions import footage_stages
 RUNS = []
 
 
-def detect_video(path, estimator, *, info, progress, crops=None, expected_px=None, quality="standard"):
+def detect_video(path, estimator, *, info, progress, crops=None, expected_px=None, **_options):
     RUNS.append((Path(path).stem, crops is not None))
     progress.start("standing in", info.n_frames)
     for _ in range(info.n_frames):

@@ -17,6 +17,7 @@ from mocap.core.progress import NoProgress
 from mocap.media.decode import Frame
 from mocap.media.encode import write_video
 from mocap.media.probe import VideoInfo
+from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.estimator import ModelIdentity, detect_video, detect_videos
@@ -42,7 +43,11 @@ class Brightness:
         return COCO
 
     def estimate(
-        self, pictures: Iterable[Frame], info: VideoInfo, crops: Crops | None = None
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         self.threads.add(threading.get_ident())
         n_persons = 1 if crops is None else crops.n_persons

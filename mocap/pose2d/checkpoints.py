@@ -1,0 +1,67 @@
+"""What is known of an unfinished video, kept part by part: a killed run goes on where its last part ended.
+
+A part holds the keypoints of its frames and, as JSON, what the work needs to go on from its end. The result is the same
+as without the interruption. Parts appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mocap.core.publish import published
+
+EVERY_FRAMES = 600
+"""Frames between two parts: what a killed run loses at most. Ten seconds at 60 Hz, half a minute's work or less."""
+
+
+class Checkpoints:
+    """The parts of one video in a folder; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None = None, every_frames: int = EVERY_FRAMES) -> None:
+        """Read the parts that are there, up to the first that is missing or damaged."""
+        self._folder, self._every_frames = folder, every_frames
+        self._parts: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self.begin = 0
+        """The first frame that is not known yet."""
+        self.state: Any = None
+        """What was given to `save` at that frame; None at the start."""
+        while folder is not None and (part := _read(folder / _name(self.begin))) is not None:
+            xy_px, score, self.state = part
+            self._parts.append((self.begin, xy_px, score))
+            self.begin += len(xy_px)
+
+    def restore(self, xy_px: np.ndarray, score: np.ndarray) -> None:
+        """Put what is known into arrays [frame person keypoint 2] and [frame person keypoint] of the whole video."""
+        for first, xy, s in self._parts:
+            xy_px[first : first + len(xy)], score[first : first + len(xy)] = xy, s
+        self._parts = []
+
+    def is_due(self, frame: int) -> bool:
+        """Return whether a part up to this frame is worth keeping."""
+        return self._folder is not None and frame - self.begin >= self._every_frames
+
+    def save(self, frame: int, state: Any, xy_px: np.ndarray, score: np.ndarray) -> None:
+        """Keep everything before `frame`, given the arrays of the whole video. Raises SetupError as `published`."""
+        assert self._folder is not None
+        new = slice(self.begin, frame)
+        with published(self._folder / _name(self.begin)) as temporary:
+            np.savez(temporary, xy_px=xy_px[new], score=score[new], state=json.dumps(state))
+        self.begin, self.state = frame, state
+
+
+def _name(first_frame: int) -> str:
+    return f"{first_frame:08d}.npz"
+
+
+def _read(file: Path) -> tuple[np.ndarray, np.ndarray, Any] | None:
+    try:
+        with file.open("rb") as stream, np.load(stream) as arrays:
+            xy_px, score, state = arrays["xy_px"], arrays["score"], json.loads(str(arrays["state"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return (xy_px, score, state) if len(xy_px) else None

@@ -1,0 +1,129 @@
+"""Work on a video that was broken off goes on where it was, and ends in the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.media.decode import Frame
+from mocap.media.encode import write_video
+from mocap.media.probe import VideoInfo, probe
+from mocap.pose2d.checkpoints import Checkpoints
+from mocap.pose2d.crops import Crops
+from mocap.pose2d.following import Found, followed, in_squares
+from mocap.pose2d.tracks import PersonTracks, Sighting
+
+N_FRAMES, N_POINTS, EVERY = 211, 3, 40
+
+
+class Broken(Exception):
+    """Stands in for kill -9."""
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
+    path = tmp_path_factory.mktemp("video") / "cam1.mp4"
+    return probe(
+        write_video(path, (np.full((48, 64, 3), 7, np.uint8) for _ in range(N_FRAMES)), Fraction(60), (64, 48))
+    )
+
+
+class Scene:
+    """Two people who walk and are sometimes not seen; what is found depends on the place where it is looked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def pictures(self, begin: int = 0, breaks_at: int = N_FRAMES) -> Iterator[Frame]:
+        for f in range(begin, N_FRAMES):
+            if f == breaks_at:
+                raise Broken
+            yield Frame(f, f / 60, np.full((1, 1, 3), f, np.int64))
+
+    def look(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
+        f = int(picture[0, 0, 0])
+        hips = [np.array([100.0 + f, 200.0]), np.array([400.0 - f, 220.0 + tracks.n_updates])]
+        seen = [hips[0]] if f % 70 < 50 else []
+        seen += [hips[1]] if f % 90 > 20 else []
+        return [Sighting(h, h + [0.0, -60.0], 0.7) for h in seen]
+
+    def find(self, picture: np.ndarray, place: Sighting) -> Future[Found]:
+        f = int(picture[0, 0, 0])
+        self.asked.append(f)
+        xy = place.hip_px + np.array([[0, 0], [3, 5], [np.sin(f), 1 / 3]])
+        answer: Future[Found] = Future()
+        moved = Sighting(place.hip_px * 1.001, place.top_px * 1.001, 0.6)
+        answer.set_result(Found(xy, np.full(N_POINTS, 0.5), None if f % 41 == 40 else moved))
+        return answer
+
+
+def run(info: VideoInfo, scene: Scene, folder: Path | None, breaks_at: int = N_FRAMES) -> tuple[np.ndarray, np.ndarray]:
+    kept = Checkpoints(folder, EVERY)
+    pictures = scene.pictures(kept.begin, breaks_at)
+    return followed(pictures, info, N_POINTS, scene.look, scene.find, kept)
+
+
+@pytest.mark.parametrize("breaks", [[5], [57], [100, 130, 131, 209], list(range(11, 211, 20))])
+def test_a_run_broken_off_and_continued_equals_one_in_one_go(
+    info: VideoInfo, tmp_path: Path, breaks: list[int]
+) -> None:
+    whole = run(info, Scene(), None)
+    scene = Scene()
+    for at in breaks:
+        with pytest.raises(Broken):
+            run(info, scene, tmp_path, at)
+    done = run(info, scene, tmp_path)
+    np.testing.assert_array_equal(done[0], whole[0])
+    np.testing.assert_array_equal(done[1], whole[1])
+
+
+def test_no_more_than_one_part_is_done_again(info: VideoInfo, tmp_path: Path) -> None:
+    scene = Scene()
+    with pytest.raises(Broken):
+        run(info, scene, tmp_path, 207)
+    before = len(scene.asked)
+    run(info, scene, tmp_path)
+    again = min(scene.asked[before:])
+    step = 10  # frames between two looks at 60 Hz
+    assert 207 - (EVERY + 2 * step) <= again <= 207
+
+
+def test_a_damaged_part_is_done_again_with_all_after_it(info: VideoInfo, tmp_path: Path) -> None:
+    whole = run(info, Scene(), None)
+    with pytest.raises(Broken):
+        run(info, Scene(), tmp_path, 207)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) >= 4
+    parts[1].write_bytes(parts[1].read_bytes()[:100])
+    assert 0 < Checkpoints(tmp_path, EVERY).begin < 2 * EVERY
+    done = run(info, Scene(), tmp_path)
+    np.testing.assert_array_equal(done[0], whole[0])
+
+
+def test_given_crops_continue_too(tmp_path: Path) -> None:
+    crops = Crops(np.ones((N_FRAMES, 1, 2)), np.full((N_FRAMES, 1), 9.0), np.zeros((N_FRAMES, 1)))
+
+    def find(picture: np.ndarray, *_place: object) -> Future[tuple[np.ndarray, np.ndarray]]:
+        answer: Future[tuple[np.ndarray, np.ndarray]] = Future()
+        answer.set_result((np.full((N_POINTS, 2), picture[0, 0, 0]), np.full(N_POINTS, 0.5)))
+        return answer
+
+    def go(pictures: Iterable[Frame], kept: Checkpoints) -> np.ndarray:
+        return in_squares(pictures, crops, N_POINTS, find, kept)[0]
+
+    with pytest.raises(Broken):
+        go(Scene().pictures(0, 150), Checkpoints(tmp_path, EVERY))
+    kept = Checkpoints(tmp_path, EVERY)
+    assert 150 - EVERY <= kept.begin <= 150
+    done = go(Scene().pictures(kept.begin), kept)
+    np.testing.assert_array_equal(done[:, 0, 0, 0], np.arange(N_FRAMES))
+
+
+def test_without_a_folder_nothing_is_kept(info: VideoInfo) -> None:
+    assert not Checkpoints().is_due(10**6)
+    run(info, Scene(), None)
