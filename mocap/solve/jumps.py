@@ -27,7 +27,7 @@ ANNEALING = (1e6, 1e4, 1e3, 100.0, 30.0)
 NOISE_FACTOR = 4.0
 """A jump counts when it exceeds its limit by this many standard deviations of its own uncertainty."""
 MIN_AGREEING = 3
-"""So many views that agree on another place than the solve's are no coincidence of gross errors."""
+"""So many views that agree on another place than the solve's are no coincidence; nor are two where only two see."""
 AGREE_PX_SIGMA = 3.0
 
 
@@ -156,9 +156,10 @@ def agreeing_elsewhere(
     n_frames = len(solved_m)
     nearest = o.nearest_frame(n_frames)
     count = o.on_timeline(rejected.astype(float), n_frames)
+    n_seen = o.on_timeline(o.seen.astype(float), n_frames)
     found: list[Entry] = []
     for k, name in enumerate(names):
-        frames = np.flatnonzero(count[:, k] >= MIN_AGREEING)
+        frames = np.flatnonzero((count[:, k] >= MIN_AGREEING) | ((count[:, k] == 2) & (n_seen[:, k] == 2)))
         if len(frames) == 0:
             continue
         column = np.full((len(nearest), n_frames), -1)
@@ -173,7 +174,7 @@ def agreeing_elsewhere(
         off = residuals_px(place[:, None], *geometry)[:, :, 0] / sigma[..., None]
         distance = np.where(used, np.linalg.norm(np.nan_to_num(off, nan=np.inf), axis=-1), np.nan)
         n_agree = (distance < AGREE_PX_SIGMA).sum(0)
-        agree = (n_agree >= MIN_AGREEING) & (n_agree >= 0.6 * used.sum(0))
+        agree = (n_agree >= np.minimum(MIN_AGREEING, n_seen[frames, k])) & (n_agree >= 0.6 * used.sum(0))
         needed = np.linalg.norm(place - solved_m[frames, k], axis=-1) * fps**2
         limit = acceleration_limit_m_s2(name)
         mask = np.zeros(n_frames, bool)

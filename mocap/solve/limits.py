@@ -38,7 +38,8 @@ class About:
         The derivative is with respect to a turn of the joint in its own frame, R <- R exp(turn). The turn about a of a
         quaternion (w, v) is 2 atan2(v a, w) (P. Dobrowolski, "Swing-twist decomposition in Clifford algebra", 2015).
         """
-        q = quat_multiply(quat_conjugate(self.reference_wxyz), local_wxyz)
+        is_t_pose = self.reference_wxyz[0] == 1.0
+        q = local_wxyz if is_t_pose else quat_multiply(quat_conjugate(self.reference_wxyz), local_wxyz)
         w, v = q[:, 0], q[:, 1:]
         along = v @ self.axis
         turn = 2.0 * np.arctan2(along, w) - self.center_rad
@@ -46,6 +47,8 @@ class About:
         beyond = np.sign(turn) * np.maximum(np.abs(turn) - self.half_rad, 0.0)
         on = np.flatnonzero(beyond)
         slope = np.zeros((len(q), 3))
+        if len(on) == 0:
+            return beyond, slope
         w, v, along = w[on, None], v[on], along[on, None]
         size = np.maximum(w**2 + along**2, 1e-6)
         slope[on] = (w**2 * self.axis + w * np.cross(self.axis, v) + along * v) / size
@@ -66,11 +69,16 @@ class Cone:
 
     def excess(self, local_wxyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the angle beyond the cone [frame] and its derivative [frame 3], see `About.excess`."""
-        cosine = quat_rotate(local_wxyz, self.bone) @ self.center
+        # center' R bone with the rotation matrix of (w, v): (2 w^2 - 1) c b + 2 (v c) (v b) + 2 w v (b x c)
+        w, v = local_wxyz[:, 0], local_wxyz[:, 1:]
+        cosine = (2 * w**2 - 1) * float(self.center @ self.bone) + 2 * (v @ self.center) * (v @ self.bone)
+        cosine += 2 * w * (v @ np.cross(self.bone, self.center))
         angle = np.arccos(np.clip(cosine, -1.0, 1.0))
         beyond = np.maximum(angle - self.max_rad, 0.0)
         on = np.flatnonzero(beyond)
         slope = np.zeros((len(cosine), 3))
+        if len(on) == 0:
+            return beyond, slope
         center = quat_rotate(quat_conjugate(local_wxyz[on]), self.center)
         slope[on] = -np.cross(self.bone, center) / np.maximum(np.sin(angle[on]), 1e-3)[:, None]
         return beyond, slope
