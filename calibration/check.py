@@ -216,10 +216,12 @@ def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
 def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
     """Return the fit and the times at which cameras moved within the take (none for those that moved before it)."""
     fit, since_s = found.fit, dict[int, float]()
-    moved = np.flatnonzero(found.free.pose)
+    moved, correlation = np.flatnonzero(found.free.pose), take.correlation(take.obs)
     for _ in range(2):
         times = {
-            int(c): change_time_s(int(c), take.detections, take.min_score, take.obs, take.rig, take.origin, fit.poses)
+            int(c): change_time_s(
+                int(c), take.detections, take.min_score, take.obs, take.rig, take.origin, fit.poses, correlation
+            )
             for c in moved
         }
         since_s = {c: t for c, t in times.items() if t is not None}

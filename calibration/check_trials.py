@@ -22,8 +22,9 @@ MIN_TURN_DEG = 0.12
 MIN_MOVE_MM = 12.0
 """Movements below all three are within what detectors do to an untouched camera."""
 MIN_CLOCK_S = 0.006
-SURE_CHANGE = 20.0
-"""Drop of the robust cost, of correlated errors, by which the pose before a change must be the better one."""
+SURE_CHANGE = 7.0
+"""Drop of the cost, per correlated error, by which the old pose must be the better one before a change: a likelihood
+ratio that chance reaches once in a thousand takes (A. Wald, "Sequential tests of statistical hypotheses", 1945)."""
 N_ITERATIONS = 10
 MIN_SEEN = 30
 """Keypoints of one camera that tell when it moved."""
@@ -152,6 +153,7 @@ def change_time_s(
     rig: CameraRig,
     origin: Poses,
     poses: Poses,
+    correlation: float,
 ) -> float | None:
     """Return the time from which the new pose fits a camera better than the calibrated one; None: from the start.
 
@@ -163,7 +165,7 @@ def change_time_s(
         return None
     best = int(np.argmax(tail))
     # A take that favours the old pose at first by chance is no change: it must do so clearly.
-    if best == 0 or tail[best] - tail[0] <= SURE_CHANGE:
+    if best == 0 or tail[best] - tail[0] <= SURE_CHANGE * correlation:
         return None
     step_s = float(np.median(np.diff(obs.time_s)))
     near = np.abs(detections.time_s - obs.time_s[best]) <= 2.0 * step_s
