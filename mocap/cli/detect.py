@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
@@ -53,13 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
-    """Detect and write OpenPose-style JSON, one folder per camera."""
+    """Detect and write; a run that was killed goes on where its last part ended."""
     from mocap.media.chapters import whole_recordings
     from mocap.media.probe import probe
     from mocap.pose2d.detections_out import check_files, write_files
     from mocap.pose2d.estimator import detect_videos
     from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
+    from sessions.store import content_key, file_fingerprint
 
     videos = _by_camera([chapters[0] for chapters in whole_recordings(args.videos)])
     infos = {camera: probe(path) for camera, path in videos.items()}
@@ -78,12 +80,18 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             quality=args.quality,
         )
         start_s = time.perf_counter()
-        found = detect_videos(videos, model, infos=infos, progress=ui.progress, quality=args.quality)
+        parts = args.out / ".unfinished"
+        made_from = [model.identity.to_json(), args.quality]
+        unfinished = {c: parts / content_key(c, file_fingerprint(p), *made_from) for c, p in videos.items()}
+        found = detect_videos(
+            videos, model, infos=infos, progress=ui.progress, quality=args.quality, unfinished=unfinished
+        )
         seconds = time.perf_counter() - start_s
         written = {kind: write_files(args.out, found, kind) for kind in kinds}
         if "openpose" in args.to:
             folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
             written = {"openpose": folders, **written}
+        shutil.rmtree(parts, ignore_errors=True)
     cameras = {}
     lines = []
     for camera, d in found.items():

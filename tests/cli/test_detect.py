@@ -16,7 +16,7 @@ from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.media.decode import Frame, frames
 from mocap.media.encode import write_video
 from mocap.media.probe import VideoInfo
-from mocap.pose2d import blazepose
+from mocap.pose2d import blazepose, estimator
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import ModelIdentity
@@ -82,6 +82,27 @@ def test_every_frame_gets_a_file_and_json_says_where(
         "npz": str(out / "cam1.npz"),
     }
     assert sorted(p.name for p in out.iterdir()) == ["cam1.npz", "cam1_json"]
+
+
+@pytest.mark.usefixtures("dot")
+def test_parts_of_an_earlier_run_are_used_and_then_removed(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    real = estimator.Checkpoints
+
+    def noted(folder: Path | None) -> Checkpoints:
+        assert folder is not None
+        folders.append(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return real(folder)
+
+    monkeypatch.setattr(estimator, "Checkpoints", noted)
+    arguments = ["detect", str(video), "--model", "blazepose", "--out", str(tmp_path / "out"), "--overwrite"]
+    for more in ([], [], ["--quality", "best"]):
+        assert main([*arguments, *more]) == 0
+        assert not (tmp_path / "out" / ".unfinished").exists()
+    assert folders[0] == folders[1] != folders[2]
 
 
 @pytest.mark.usefixtures("dot")

@@ -200,3 +200,25 @@ def test_an_each_stage_needs_an_input_with_items() -> None:
     table = [Stage("detect", 1, ("n",), lambda *_: 1, each=True)]
     with pytest.raises(ValueError, match="none of its inputs has items"):
         run_stages(table, {"n": source(1, 1)}, {}, NoProgress())
+
+
+def test_a_stage_that_keeps_parts_finds_those_of_a_run_that_was_stopped(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def work(inputs: Mapping[str, Any], _config: object, _progress: object) -> int:
+        folder: Path = inputs["unfinished"]
+        seen.append([p.name for p in folder.iterdir()] if folder.exists() else [])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "part").touch()
+        if len(seen) == 1:
+            raise Cancelled
+        return 7
+
+    table = [Stage("detect", 1, ("videos",), work, keeps_parts=True)]
+    store, sources = ArtifactStore(tmp_path), {"videos": source(0, 0)}
+    with pytest.raises(Cancelled):
+        run_stages(table, sources, {}, NoProgress(), store=store)
+    assert run_stages(table, sources, {}, NoProgress(), store=store)["detect"] == 7
+    assert seen == [[], ["part"]]
+    run_stages(table, sources, {}, NoProgress(), store=store, recompute_from="detect")
+    assert seen[2] == [], "a finished stage leaves no parts"
