@@ -43,7 +43,7 @@ from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.profile import profile_of, shape_of
 from mocap.solve.screen import screened_pose, set_aside
 from mocap.solve.shape import Shape, reference_shape
-from mocap.solve.uncertainty import keypoint_sigma, residual_scatter
+from mocap.solve.uncertainty import body_misfit_m, keypoint_sigma, residual_scatter
 
 MIN_KNOWN_SHARE = 0.05
 """A landmark that is known in fewer frames than this does not take part; it follows from the body."""
@@ -239,7 +239,8 @@ def _solved_keypoints(
     sigma = points.sigma_m.copy()
     R_world, joints, landmarks = body_points(pose, shape, tuple(keypoint_set.landmarks[k] for k in on_body))
     xyz[:, on_body] = landmarks
-    sigma[:, on_body] = np.minimum(spread_m, MAX_SIGMA_M)
+    misfit_m = body_misfit_m(landmarks, points.xyz_m[:, on_body], spread_m, points.sigma_m[:, on_body])
+    sigma[:, on_body] = np.minimum(np.hypot(spread_m, misfit_m), MAX_SIGMA_M)
     others = [k for k in range(len(keypoint_set)) if k not in on_body]
     if others:
         sigma[:, others] = _sigma_over_gaps(sigma[:, others], points.time_s)

@@ -31,8 +31,14 @@ OBSERVED = 0.01
 """Share of its usual evidence that a degree of freedom has where it is observed at all."""
 MIN_RANGE_RAD = 0.1
 MAX_STRAY_M = 1.0
-BODY_SIGMA_M = 0.0015
-"""What a rigid body of estimated proportions cannot follow, even with perfect detections."""
+BODY_SIGMA_M = 0.0011
+"""What a rigid body of estimated proportions cannot follow of another such body; measured on synthetic takes."""
+MAX_MISFIT_M = 0.1
+MARGIN = 1.3
+"""The points' variances are known to about this factor: only what exceeds it is the body's."""
+MIN_SAMPLES = 60
+CHI2_MEDIAN = 0.4549
+"""Median of the square of a standard normal variable."""
 
 
 def residual_scatter(points: np.ndarray, observations: Observations, sigma_px: np.ndarray, max_lag: int) -> Scatter:
@@ -82,6 +88,32 @@ def keypoint_sigma(
     variance = (spread**2).sum(-1).reshape(len(frames), len(of), 3).mean(-1) + BODY_SIGMA_M**2
     at = np.arange(n_frames)
     return np.sqrt(np.stack([np.interp(at, frames, variance[:, k]) for k in range(len(of))], axis=1))
+
+
+def body_misfit_m(
+    solved_m: np.ndarray, points_m: np.ndarray, solved_sigma_m: np.ndarray, points_sigma_m: np.ndarray
+) -> np.ndarray:
+    """Return the standard deviation per axis [landmark] by which real landmarks leave the rigid body.
+
+    solved_m and points_m [frame landmark 3] with their sigmas [frame landmark]; NaN where a point is not known. Were
+    the body right, solve and points would differ by no more than the points' variance less the solve's (J. Hausman,
+    "Specification tests in econometrics", Econometrica 1978, lemma 2.1); what is clearly left over is the body's.
+    """
+    out = np.zeros(solved_m.shape[1])
+    for k in range(len(out)):
+        known = np.isfinite(points_m[:, k]).all(-1)
+        if known.sum() < MIN_SAMPLES:
+            continue
+        squared = ((solved_m - points_m)[known, k]) ** 2
+        points_variance = MARGIN * points_sigma_m[known, k, None] ** 2
+        expected = np.maximum(points_variance - solved_sigma_m[known, k, None] ** 2, 0.25 * points_variance)
+        low, high = 0.0, MAX_MISFIT_M**2
+        for _ in range(20):
+            middle = 0.5 * (low + high)
+            is_more = np.median(squared / (expected + middle)) > CHI2_MEDIAN
+            low, high = (middle, high) if is_more else (low, middle)
+        out[k] = np.sqrt(low)
+    return out
 
 
 def _borrowed(

@@ -12,7 +12,7 @@ from mocap.core.observations import Observations, common_timeline
 from mocap.core.take import SolvedTake
 from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
-from mocap.solve.uncertainty import residual_scatter
+from mocap.solve.uncertainty import body_misfit_m, residual_scatter
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
@@ -87,3 +87,17 @@ def test_uncertainty_grows_over_a_gap_and_comes_back(take: SolvedTake, performer
         assert sigma[110, k] > 5 * usual
         assert sigma[155, k] < 2 * usual
     assert np.isfinite(sigma).all()
+
+
+def test_landmarks_that_leave_the_body_are_less_certain() -> None:
+    rng = np.random.default_rng(51)
+    truth = rng.normal(size=(3001, 2, 3))
+    points_sigma, solved_sigma = np.full((3001, 2), 0.004), np.full((3001, 2), 0.002)
+    points = truth + 0.004 * rng.normal(size=truth.shape)
+    # an efficient solve errs along with the points, and the second landmark leaves the body by a centimetre
+    solved = truth + 0.25 * (points - truth) + np.sqrt(3) / 2 * 2e-3 * rng.normal(size=truth.shape)
+    solved[:, 1] += 0.01 * rng.normal(size=(3001, 3))
+    points[:1500, 0] = np.nan
+    found = body_misfit_m(solved, points, solved_sigma, points_sigma)
+    assert found[0] < 0.001
+    assert found[1] == pytest.approx(0.01, rel=0.05)
