@@ -1,6 +1,6 @@
 """A long video at constant memory, and kill -9 at random moments: what is lost, and whether the result is the same.
 
-    python benchmarks/pose2d_resume.py ../shared/data/pose2sim_demo/SinglePerson/videos/cam03.mp4 --seconds 60 --kills 10
+    python benchmarks/pose2d_resume.py ../shared/data/pose2sim_demo/SinglePerson/videos/cam03.mp4 --kills 10
     python benchmarks/pose2d_resume.py VIDEO --seconds 1800 --kills 0 --quality preview
 
 The video is repeated to the length asked for (joined without coding it again). `mocap detect` runs once in one go while

@@ -15,6 +15,7 @@ from mocap.cli.ui import Result, Ui, UsageError
 SUMMARY = "find people's 2D keypoints in videos"
 EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model rtmpose --out keypoints"
 FORMATS = ("openpose", "coco", "npz")
+KEEPS_STAGES = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -208,11 +208,11 @@ def _watch_interrupts(reader: socket.socket, cancellation: Cancellation, ui: Ui)
 
 
 def _cancelled(module: ModuleType | None) -> Cancelled:
-    """Return what to tell of a stop: the verbs with KEEPS_STAGES go on from the stage they came to."""
+    """Return what to tell of a stop: the verbs with KEEPS_STAGES go on from where they came to."""
     if not getattr(module, "KEEPS_STAGES", False):
         return Cancelled()
     return Cancelled(
-        message="Cancelled; the stages that were finished are kept.",
+        message="Cancelled; what was finished is kept.",
         advice="Run the same command again to go on from there.",
     )
 
