@@ -229,6 +229,21 @@ def read_settings(video: Path) -> GoProSettings | None:
     )
 
 
+def recorded_lens(video: Path) -> str:
+    """Return the preset `gopro:MODEL:MODE` that a GoPro's file names by its own settings.
+
+    Raises: InputError gopro-lens-unknown where it states none.
+    """
+    settings = read_settings(video)
+    if settings is None or not settings.model or not settings.mode:
+        raise InputError(
+            "gopro-lens-unknown",
+            f"{video.name} does not say which GoPro and lens mode filmed it.",
+            "Name them, as --lens gopro:MODEL:MODE.",
+        )
+    return f"gopro:{settings.model.replace(' ', '').lower()}:{settings.mode}"
+
+
 def _klv(data: bytes) -> dict[str, str]:
     """Return the texts of one GPMF device: key (4 bytes), type, size, repeat (big-endian), value padded to 4 bytes."""
     found: dict[str, str] = {}

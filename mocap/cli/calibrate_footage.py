@@ -80,14 +80,14 @@ def footage(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def given_lenses(
-    texts: Sequence[str], sizes_px: dict[str, tuple[int, int]]
+    texts: Sequence[str], sizes_px: dict[str, tuple[int, int]], videos: dict[str, Path]
 ) -> tuple[dict[str, Intrinsics | LensPrior], list[Diagnostic]]:
     """Return lens by camera from `--lens` options: files are held as they are, GoPro presets are refined.
 
-    One option serves all cameras, unless it is a file that names them; several belong to the cameras in order, or by
-    the names in the files.
+    `gopro:auto` is the preset of the model and mode that a camera wrote into its video. One option serves all cameras,
+    unless it is a file that names them; several belong to the cameras in order, or by the names in the files.
 
-    Raises: InputError lens-count, lens-size, and what `read_rig` and `gopro_lens` raise.
+    Raises: InputError lens-count, lens-size, and what `read_rig`, `gopro_lens` and `recorded_lens` raise.
     """
     from mocap.core.camera_names import normal_name
 
@@ -110,7 +110,7 @@ def given_lenses(
                 "Give one --lens for all cameras, one for each in their order, or files that name the cameras.",
             )
         for (camera, size_px), text in zip(sizes_px.items(), chosen, strict=True):
-            named[camera], found = _one(text, size_px)
+            named[camera], found = _one(text, size_px, videos[camera])
             notes += [d for d in found if d not in notes]
     for camera, lens in named.items():
         _check_size(camera, lens, sizes_px[camera])
@@ -126,13 +126,13 @@ def _entries(text: str) -> dict[str, Intrinsics]:
     return {c.name: c.intrinsics for c in read_rig(Path(text)).cameras}
 
 
-def _one(text: str, size_px: tuple[int, int]) -> tuple[Intrinsics | LensPrior, list[Diagnostic]]:
+def _one(text: str, size_px: tuple[int, int], video: Path) -> tuple[Intrinsics | LensPrior, list[Diagnostic]]:
     if not text.startswith("gopro:"):
         return next(iter(_entries(text).values())), []
-    from calibration.gopro import gopro_lens
+    from calibration.gopro import gopro_lens, recorded_lens
     from calibration.lens_prior import LensPrior
 
-    preset = gopro_lens(text, size_px)
+    preset = gopro_lens(recorded_lens(video) if text == "gopro:auto" else text, size_px)
     return LensPrior(preset.intrinsics, preset.sd), list(preset.diagnostics)
 
 

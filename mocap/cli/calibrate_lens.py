@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "pinhole", "brown", "fisheye"),
         help="lens model (default: auto, the one with the smallest error on held-out pictures)",
     )
-    parser.add_argument("--lens", metavar="PRESET", help="start from gopro:MODEL:MODE, which the board refines")
+    parser.add_argument(
+        "--lens",
+        metavar="PRESET",
+        help="start from gopro:MODEL:MODE or gopro:auto (as the video says), which the board refines",
+    )
     parser.add_argument("--name", metavar="CAMERA", help="name of the camera in the file (default: the video's)")
 
 
@@ -65,7 +69,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     if args.lens:
         from mocap.cli.calibrate_footage import given_lenses
 
-        lenses, notes = given_lenses([args.lens], {name: views.size_px[0]})
+        lenses, notes = given_lenses([args.lens], {name: views.size_px[0]}, {name: files[0]})
         lens = lenses[name]
         prior = lens if isinstance(lens, LensPrior) else None
     result = calibrate_lens(views, args.model, prior)

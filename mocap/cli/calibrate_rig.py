@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="LENS",
-        help="known lens: a file (held) or gopro:MODEL:MODE (refined); one for all cameras or one for each",
+        help="known lens: a file (held), gopro:MODEL:MODE or gopro:auto (refined); one for all cameras or one for each",
     )
     parser.add_argument(
         "--world",
@@ -85,7 +85,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     floor = _floor_footage(args, list(videos))
     views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
     laps.lap("detect")
-    lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)))
+    lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)), videos)
     result = calibrate_rig(views, lenses or None, allow_lags=args.allow_lags, progress=ui.progress)
     views = result.views
     laps.lap("solve")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.gopro import gopro_lens, read_settings, require_unstabilised
+from calibration.gopro import gopro_lens, read_settings, recorded_lens, require_unstabilised
 from mocap.core.camera import LensModel
 from mocap.core.errors import InputError
 
@@ -68,6 +68,19 @@ def test_a_stabilised_file_is_refused(shared: Callable[[str], Path]) -> None:
     with pytest.raises(InputError, match="HERO7 Black HS EIS") as error:
         require_unstabilised({"cam1": video})
     assert error.value.code == "video-stabilised"
+
+
+def test_the_preset_that_a_file_names_is_found(shared: Callable[[str], Path]) -> None:
+    text = recorded_lens(shared("data/gopro/gpmf-parser") / "hero7.mp4")
+    assert text == "gopro:hero7black:wide"
+    assert "hero7" in gopro_lens(text, (1920, 1080)).source.lower()
+
+
+def test_a_file_that_names_no_preset_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"not a video")
+    with pytest.raises(InputError, match=r"x\.mp4") as error:
+        recorded_lens(tmp_path / "x.mp4")
+    assert error.value.code == "gopro-lens-unknown"
 
 
 def test_a_file_without_settings_passes(shared: Callable[[str], Path], tmp_path: Path) -> None:
