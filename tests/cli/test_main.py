@@ -118,7 +118,7 @@ def test_only_a_verb_that_keeps_its_stages_says_so_when_it_is_stopped(
 
     monkeypatch.setattr(try_verb, "KEEPS_STAGES", True, raising=False)
     cli.main(["try", "--how", "cancel"])
-    assert "finished are kept" in capfd.readouterr().err
+    assert "finished is kept" in capfd.readouterr().err
 
 
 def test_a_failed_quality_gate_has_its_own_status_and_still_a_result(capfd: Capture) -> None:
