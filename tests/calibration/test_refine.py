@@ -195,6 +195,28 @@ def test_clock_offsets_are_found_when_they_are_free() -> None:
     np.testing.assert_allclose(found - found.mean(), offsets - offsets.mean(), atol=0.003)
 
 
+def test_clocks_that_are_off_by_frames_are_found_with_their_uncertainty() -> None:
+    offsets = np.array([0.0, 0.06, -0.05, 0.03, 0.01])
+    scene = make_scene(make_rig(5), offsets=offsets)
+    result = refine_extrinsics(disturb(scene.rig, 0.3, 15.0), scene.detections, free_time_offsets=True)
+    found = np.array([result.moved[name].time_s for name in scene.rig.names])
+    assert found[0] == 0.0
+    np.testing.assert_allclose(found, offsets, atol=0.004)
+    assert 0 < max(c.clock_sd_s for c in result.certainty.values()) < 0.004
+    deg, mm, _ = errors_up_to_gauge(result.rig, scene.rig)
+    assert deg < 0.2
+    assert mm < 16.0
+
+
+def test_the_uncertainty_is_that_of_the_errors() -> None:
+    scene = make_scene(make_rig(5))
+    result = refine_extrinsics(disturb(scene.rig, 0.5, 25.0), scene.detections)
+    _, mm, _ = errors_up_to_gauge(result.rig, scene.rig)
+    sd = np.array([c.center_sd_mm for c in result.certainty.values()])
+    # The largest of five errors in space, of sd per axis.
+    assert 0.5 < mm / sd.mean() < 5.0
+
+
 def test_cameras_that_are_not_genlocked_are_refined_at_common_instants() -> None:
     shift = np.array([0.0, 0.011, 0.017, 0.005, 0.023])
     scene = make_scene(make_rig(5), offsets=shift)
