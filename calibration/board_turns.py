@@ -260,9 +260,6 @@ def _is_alone(camera: int, pairs: list[Pair], views: BoardViews) -> bool:
     mine = [p for p in pairs if camera in (p.first, p.second) and p.n_votes >= MIN_VOTES]
     if views.is_mirrored[camera]:
         mine = [p for p in mine if not (views.is_mirrored[p.first] and views.is_mirrored[p.second])]
-    elif views.board.has_markers:
-        # Markers read from the front are not mirrored.
-        return False
     return bool(mine) and max(p.share for p in mine) < AGREED_SHARE
 
 

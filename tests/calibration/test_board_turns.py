@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calibration.board import BoardSpec, parse_board
+from calibration.board_detect import detect_board
 from calibration.board_turns import agreed_with_rig
 from calibration.board_views import BoardViews
 from calibration.rig import RigResult, calibrate_rig
@@ -150,3 +153,16 @@ def test_a_symmetric_board_on_the_floor_is_numbered_alike_by_cameras_on_all_side
     apart = [np.linalg.norm(r[0].center_world_m - r[3].center_world_m) for r in (found, rig)]
     assert apart[0] == pytest.approx(apart[1], abs=1e-6)
     assert agreed_with_rig(replace(views, board=CHESSBOARD, xy_px=xy[:, :, :28]), rig).diagnostics == ()
+
+
+@pytest.mark.parametrize(("session", "camera"), [("post_optimization", 2), ("4_cam_recording", 1)])
+def test_a_mirrored_real_video_is_named_also_of_the_camera_behind_a_transparent_board(
+    session: str, camera: int, shared: Callable[[str], Path]
+) -> None:
+    folder = shared(f"data/caliscope_charuco/{session}/calibration/extrinsic")
+    board = parse_board("charuco:4x5:square=0.054:marker=0.0405:dict=4X4_1000:inverted")
+    views = detect_board({f"cam_{i}": folder / f"cam_{i}.mp4" for i in range(4)}, board)
+    is_mirrored = views.is_mirrored.copy()
+    is_mirrored[camera] = not is_mirrored[camera]
+    with pytest.raises(InputError, match=f"The video of cam_{camera} is mirrored"):
+        calibrate_rig(replace(flipped(views, camera), is_mirrored=is_mirrored))
