@@ -54,7 +54,7 @@ def require_views(views: BoardViews, flat: Views) -> None:
 
 def require_planar(views: Views, name: str) -> None:
     """Raise where the corners of a camera's views lie on no plane in the order that the board says."""
-    _, error = homographies(views.xy_px, views.corners_m[:, :2])
+    _, error = homographies(views.xy_px, views.corners_m[:, :2], n_reweight=2)
     seen = views.seen
     xy = np.where(seen[..., None], views.xy_px, np.nan)
     extent = np.nanmax(np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1), axis=1)

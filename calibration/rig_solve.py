@@ -79,7 +79,7 @@ def solve(
     fit = adjust(cleaned, fit.state, free, prior=known, max_iterations=30, tolerance=1e-4)
     cleaned = _without_outliers(cleaned, fit, free)
     # Least squares from here on: with the gross errors gone it is the most certain, and its covariance is known.
-    for tolerance in (1e-3, 1e-6):
+    for tolerance in (1e-3, 1e-6) if known else (1e-6,):
         known = (
             information([p.relaxed(x) for p, x in zip(priors, fit.state.lens, strict=True)], fit.state.lens)
             if known
