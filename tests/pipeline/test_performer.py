@@ -1,0 +1,46 @@
+"""`--performer`: the first take writes the profile, the next ones read it."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mocap.cli import main as cli
+from mocap.core.performer import read_performer
+from mocap.synth.detections import Faults, detect
+from mocap.synth.files import write_take
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(71)
+    rig, performer = ring_rig(5, rng), Performer.random(rng)
+    seen = detect([performer], rig, Fraction(60), 47, rng, faults=Faults(noise_px=1.0)).keypoints
+    return write_take(tmp_path_factory.mktemp("take") / "take", rig, seen)
+
+
+def _run(folder: Path, out: Path, profile: Path) -> int:
+    given = ["--rig", folder / "rig.toml", "--keypoints", folder / "keypoints", "--fps", "60", "--to", "trc"]
+    return cli.main([*map(str, ["reconstruct", *given, "--out", out, "--performer", profile, "--json"])])
+
+
+def test_the_first_take_writes_the_profile_and_the_next_leaves_it(folder: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "anna.json"
+    assert _run(folder, tmp_path / "one", profile) in (0, 3)
+    written = profile.read_text()
+    assert 0.3 < read_performer(profile).segment_m["LeftLeg"] < 0.55
+    assert _run(folder, tmp_path / "two", profile) in (0, 3)
+    assert profile.read_text() == written
+
+
+def test_a_broken_profile_is_the_users_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "anna.json"
+    profile.write_text("{}")
+    assert _run(folder, tmp_path / "out", profile) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "performer-invalid"
