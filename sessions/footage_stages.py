@@ -75,7 +75,15 @@ def fit_pixels(inputs: Inputs, _config: Config, _progress: Progress) -> PixelFit
 def detect(name: str, inputs: tuple[str, ...]) -> Stage:
     """Return the row that finds everybody's 2D keypoints in one camera's video."""
     return Stage(
-        name, 2, inputs, _detect, MODEL_OPTIONS, each=True, identity=model_identity, label="finding 2D keypoints"
+        name,
+        2,
+        inputs,
+        _detect,
+        MODEL_OPTIONS,
+        each=True,
+        identity=model_identity,
+        label="finding 2D keypoints",
+        keeps_parts=True,
     )
 
 
