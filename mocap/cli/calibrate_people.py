@@ -132,14 +132,26 @@ def _lenses(files: Sequence[Path], keypoints: Path) -> dict[str, Intrinsics]:
 def _placed(
     views: Keypoints2D, placed: Callable[[Keypoints2D], PeopleResult], ui: Ui
 ) -> tuple[PeopleResult, Keypoints2D, list[Diagnostic]]:
-    """Return the cameras and the performer; of several people the likeliest first, then whom the cameras agree on."""
+    """Return the cameras and the performer; of several people the likeliest first, then whom the cameras agree on.
+
+    Raises: InputError people-several.
+    """
+    from mocap.core.errors import InputError
     from mocap.tracking.main_person import main_person
     from mocap.tracking.performer import choose_performer
 
     person = views.person(main_person(views))
-    result = placed(person)
     if views.n_persons == 1:
-        return result, person, []
+        return placed(person), person, []
+    try:
+        result = placed(person)
+    except InputError as error:
+        raise InputError(
+            "people-several",
+            f"Up to {views.n_persons} people are seen at once, and the likeliest performer of each camera alone does "
+            f"not fit the others: {error.message}",
+            "Give a take of one person alone, or place the cameras from a board.",
+        ) from error
     choice = choose_performer(views, result.rig, None, ui.progress)
     person = views.person(choice.index)
     return placed(person), person, list(choice.diagnostics)
