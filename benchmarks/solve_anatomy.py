@@ -166,7 +166,7 @@ def shoot_detections(shoot: Path, rig: CameraRig) -> Keypoints2D:
             if landmark and joint in column:
                 inside = ((uv[:, column[joint]] >= 0) & (uv[:, column[joint]] < camera.intrinsics.size_px)).all(-1)
                 xy[c, : len(uv), 0, k] = np.where(inside[:, None], uv[:, column[joint]], np.nan)
-    return Keypoints2D(names, rig.names, xy, np.isfinite(xy).all(-1).astype(np.float32), time_s)
+    return Keypoints2D(names, rig.names, xy, np.asarray(np.isfinite(xy).all(-1), np.float32), time_s)
 
 
 def report_shoot(shoot: Path) -> None:
