@@ -63,7 +63,7 @@ def _text(out: Path, data: dict[str, Any], summary: str) -> str:
 def _session(folder: Path, footage: Path) -> tuple[Session, Take]:
     """Return the demo's session, made on the first run."""
     from calibration.files import read_rig_file, write_rig
-    from sessions.folder import add_take, create_session, open_session, write_take
+    from sessions.folder import Recording, add_take, create_session, open_session, write_take
 
     videos = sorted((footage / "videos").glob("*.mp4"))
     session = open_session(folder) if (folder / "session.toml").is_file() else create_session(folder)
@@ -73,6 +73,6 @@ def _session(folder: Path, footage: Path) -> tuple[Session, Take]:
     if TAKE not in session.take_names():
         return session, add_take(session, TAKE, videos)
     # The footage may have moved with the cache since the last run.
-    take = replace(session.take(TAKE), videos=tuple(v.resolve() for v in videos))
+    take = replace(session.take(TAKE), recordings=tuple(Recording((v.resolve(),)) for v in videos))
     write_take(take)
     return session, take
