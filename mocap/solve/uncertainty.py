@@ -31,8 +31,10 @@ OBSERVED = 0.01
 """Share of its usual evidence that a degree of freedom has where it is observed at all."""
 MIN_RANGE_RAD = 0.1
 MAX_STRAY_M = 1.0
-BODY_SIGMA_M = 0.0011
+BODY_SIGMA_M = 0.0008
 """What a rigid body of estimated proportions cannot follow of another such body; measured on synthetic takes."""
+UNCOUNTED = 1.1
+"""What linear chains leave out (views that come and go, noise of unknown size), as a factor; measured likewise."""
 MAX_MISFIT_M = 0.1
 MARGIN = 1.3
 """The points' variances are known to about this factor: only what exceeds it is the body's."""
@@ -85,7 +87,7 @@ def keypoint_sigma(
     jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves_matrix(of, dof))
     n = N_TRANSLATION + len(dof.joint)
     spread = jacobian.reshape(len(frames), -1, n) @ half
-    variance = (spread**2).sum(-1).reshape(len(frames), len(of), 3).mean(-1) + BODY_SIGMA_M**2
+    variance = (spread**2).sum(-1).reshape(len(frames), len(of), 3).mean(-1) * UNCOUNTED**2 + BODY_SIGMA_M**2
     at = np.arange(n_frames)
     return np.sqrt(np.stack([np.interp(at, frames, variance[:, k]) for k in range(len(of))], axis=1))
 
