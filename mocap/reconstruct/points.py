@@ -19,6 +19,7 @@ from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
+from mocap.core.windows import Window, in_windows, windows
 from mocap.kernels.chain import WHITE, scatter
 from mocap.kernels.evidence import EXCHANGED, Judgement, distances_px, judge
 from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
@@ -35,8 +36,6 @@ ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
 """Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
 SIDES_STEPS = (3,)
 """Steps of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
-WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
-"""Trajectories are solved in overlapping windows: memory stays bounded, and a cut 60 frames away moves nothing."""
 START_ACCELERATION_M_S2 = 8.0
 MIN_ACCELERATION_M_S2 = 1.0
 SPEED_M_S = 5.0
@@ -64,24 +63,26 @@ def reconstruct_points(
     keypoint_set = detections.keypoint_set
     exchanged = np.zeros((*everything.frame.shape, len(limb_pairs(keypoint_set))), bool)
     sigma_px = np.full(everything.seen.shape, np.nan)
-    starts = range(0, n_frames, WINDOW_FRAMES)
-    progress.start("Reconstructing points", len(starts))
-    for start in starts:
-        stop = min(start + WINDOW_FRAMES, n_frames)
-        low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
-        window, index = everything.window(low, high)
-        if high - low >= MIN_FRAMES and window.seen.any():
-            solved = _Trajectories(window, high - low, float(timeline.fps), keypoint_set)
-            solved.solve()
-            keep = slice(start - low, stop - low)
-            xyz[start:stop], variance[start:stop] = solved.points[keep], solved.variance()[keep]
-            views[start:stop] = solved.views()[keep]
-            camera, at = np.nonzero(
-                (index >= 0) & (window.frame >= start - low - 0.5) & (window.frame < stop - low - 0.5)
-            )
+
+    def solve(window: Window) -> tuple[_Trajectories, np.ndarray, np.ndarray] | None:
+        part, index = everything.window(window.low, window.high)
+        if window.n_frames < MIN_FRAMES or not part.seen.any():
+            return None
+        solved = _Trajectories(part, window.n_frames, float(timeline.fps), keypoint_set)
+        solved.solve()
+        return solved, index, solved.variance()
+
+    progress.start("Reconstructing points", len(windows(n_frames)))
+    for window, result in in_windows(solve, n_frames, progress):
+        if result is not None:
+            solved, index, spread = result
+            own, keep = window.own, window.keep
+            xyz[own], variance[own] = solved.points[keep], spread[keep]
+            views[own] = solved.views()[keep]
+            at_frame = solved.observations.frame
+            camera, at = np.nonzero((index >= 0) & (at_frame >= keep.start - 0.5) & (at_frame < keep.stop - 0.5))
             sigma_px[camera, index[camera, at]] = solved.sigma_px[camera, at]
             exchanged[camera, index[camera, at]] = solved.exchanged[camera, at]
-        progress.advance()
     progress.finish()
     source = _sources(xyz, views, round(MAX_GAP_S * float(timeline.fps)))
     missing = source == Source.MISSING

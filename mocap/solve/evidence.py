@@ -11,11 +11,12 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.keypoints import Keypoints2D, KeypointSet, Points3D
 from mocap.core.limbs import limb_pairs, of_keypoints, put_back, stretches, with_sides_put_back
 from mocap.core.observations import Observations, observe
+from mocap.core.progress import NoProgress
 from mocap.core.timeline import Timeline
+from mocap.core.windows import Window, in_windows
 from mocap.kernels.evidence import EXCHANGED, IN_PLACE, LEFT_ON_RIGHT, RIGHT_ON_LEFT, Judgement, distances_px, judge
 from mocap.kernels.robust import noise_of_detections
 
-WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
 USED = 0.5
 """Inlier probability below which a detection counts as rejected."""
 STATE_TEXT = {
@@ -51,13 +52,15 @@ def judge_take(
     keypoint_set, shape = detections.keypoint_set, everything.seen.shape
     in_place, crossed = np.full(shape, np.nan), np.full(shape, np.nan)
     state = np.full(exchanged.shape, IN_PLACE)
-    for start in range(0, timeline.n_frames, WINDOW_FRAMES):
-        stop = min(start + WINDOW_FRAMES, timeline.n_frames)
-        low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, timeline.n_frames)
-        window, index = everything.window(low, high)
-        part = _judged(window, keypoints.xyz_m[low:high], keypoint_set, float(timeline.fps))
-        kept = (index >= 0) & (window.frame >= start - low - 0.5) & (window.frame < stop - low - 0.5)
-        camera, at = np.nonzero(kept)
+
+    def judged(window: Window) -> tuple[Observations, np.ndarray, Judgement]:
+        part, index = everything.window(window.low, window.high)
+        points_m = keypoints.xyz_m[window.low : window.high]
+        return part, index, _judged(part, points_m, keypoint_set, float(timeline.fps))
+
+    for window, (seen_there, index, part) in in_windows(judged, timeline.n_frames, NoProgress()):
+        at_frame, keep = seen_there.frame, window.keep
+        camera, at = np.nonzero((index >= 0) & (at_frame >= keep.start - 0.5) & (at_frame < keep.stop - 0.5))
         to = camera, index[camera, at]
         in_place[to], crossed[to], state[to] = (
             part.in_place[camera, at],

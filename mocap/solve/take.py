@@ -20,6 +20,7 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.core.skeleton import Motion, Skeleton
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline
+from mocap.core.windows import Window, in_windows, windows
 from mocap.kernels.robust import MAX_LAG_S
 from mocap.kernels.rotations import quat_continuous
 from mocap.kernels.trajectories import fill_gaps_linearly
@@ -47,7 +48,8 @@ from mocap.solve.uncertainty import body_misfit_m, keypoint_sigma, residual_scat
 
 MIN_KNOWN_SHARE = 0.05
 """A landmark that is known in fewer frames than this does not take part; it follows from the body."""
-WINDOW_FRAMES, OVERLAP_FRAMES = 1800, 60
+MIN_FRAMES = 3
+"""Second differences need three frames."""
 UNMEASURED_SIGMA_M = 0.05
 """Uncertainty of a landmark that was never measured: its place on the reference body."""
 GAP_ACCELERATION_M_S2 = 10.0
@@ -83,8 +85,7 @@ def solve_take(
     jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
     too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
     known = np.where(too_fast, np.nan, points.xyz_m[:, index])
-    starts = range(0, timeline.n_frames, WINDOW_FRAMES)
-    progress.start("Solving the skeleton", 2 + len(starts))
+    progress.start("Solving the skeleton", 2 + len(windows(timeline.n_frames)))
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
     shape = _fit_performer(pose, known, sigma_m, names, dof, performer)
@@ -209,24 +210,26 @@ def _fit_windows(
     n_frames, fps = timeline.n_frames, float(timeline.fps)
     root, local = pose.root_m.copy(), pose.local_wxyz.copy()
     spread_m = np.full((n_frames, len(of)), MAX_SIGMA_M)
-    for start in range(0, n_frames, WINDOW_FRAMES):
-        stop = min(start + WINDOW_FRAMES, n_frames)
-        low, high = max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames)
-        if high - low >= 3:
-            window, index = observations.window(low, high)
-            sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
-            part = pose.frames(slice(low, high))
-            level = acceleration_level(part, dof, fps)
-            data = to_cameras(window, sigma, high - low)
-            part = fit_take(part, shape, names, dof, data, level)
-            on_floor = standing(_feet(part, shape), part.root_m, fps)
-            part = fit_take(part, shape, names, dof, data, level, on_floor, SLIP_M_S / fps)
-            keep = slice(start - low, stop - low)
-            root[start:stop], local[start:stop] = part.root_m[keep], part.local_wxyz[keep]
-            max_lag = round(MAX_LAG_S * fps)
-            scattered = residual_scatter(body_points(part, shape, names)[2], window, sigma, max_lag)
-            spread_m[start:stop] = keypoint_sigma(part, shape, names, dof, data, level, scattered, of, fps)[keep]
-        progress.advance()
+
+    def fit(window: Window) -> tuple[Pose, np.ndarray] | None:
+        if window.n_frames < MIN_FRAMES:
+            return None
+        seen, index = observations.window(window.low, window.high)
+        sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
+        part = pose.frames(slice(window.low, window.high))
+        level = acceleration_level(part, dof, fps)
+        data = to_cameras(seen, sigma, window.n_frames)
+        part = fit_take(part, shape, names, dof, data, level)
+        on_floor = standing(_feet(part, shape), part.root_m, fps)
+        part = fit_take(part, shape, names, dof, data, level, on_floor, SLIP_M_S / fps)
+        scattered = residual_scatter(body_points(part, shape, names)[2], seen, sigma, round(MAX_LAG_S * fps))
+        return part, keypoint_sigma(part, shape, names, dof, data, level, scattered, of, fps)
+
+    for window, result in in_windows(fit, n_frames, progress):
+        if result is not None:
+            part, spread = result
+            root[window.own], local[window.own] = part.root_m[window.keep], part.local_wxyz[window.keep]
+            spread_m[window.own] = spread[window.keep]
     return Pose(root, local), spread_m
 
 

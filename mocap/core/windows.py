@@ -1,0 +1,73 @@
+"""Long takes in overlapping windows, several at a time: memory stays bounded, and all cores have work."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from mocap.core.progress import Progress
+
+MAX_FRAMES, OVERLAP_FRAMES = 1500, 60
+"""A cut 60 frames away moves nothing that a trajectory or a pose says."""
+MAX_AT_ONCE = 4
+"""Windows in memory at once."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames that a window answers for, and those that it looks at."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that it looks at."""
+        return self.high - self.low
+
+    @property
+    def own(self) -> slice:
+        """Frames of the take that it answers for."""
+        return slice(self.start, self.stop)
+
+    @property
+    def keep(self) -> slice:
+        """The same frames, counted from the first that it looks at."""
+        return slice(self.start - self.low, self.stop - self.low)
+
+
+def windows(n_frames: int) -> list[Window]:
+    """Return windows of about equal length; how many there are depends on the frames alone."""
+    n_windows = max(1, math.ceil(n_frames / MAX_FRAMES))
+    edges = [round(i * n_frames / n_windows) for i in range(n_windows + 1)]
+    return [
+        Window(start, stop, max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames))
+        for start, stop in pairwise(edges)
+    ]
+
+
+def in_windows(work: Callable[[Window], Result], n_frames: int, progress: Progress) -> Iterator[tuple[Window, Result]]:
+    """Yield each window with what `work` returns for it, in order; the windows are worked on in threads.
+
+    The progress is advanced by one for each. NumPy lets go of the interpreter while it works on arrays of this size.
+    """
+    cuts = windows(n_frames)
+    with ThreadPoolExecutor(max(1, min(len(cuts), os.cpu_count() or 1, MAX_AT_ONCE))) as pool:
+        futures = [pool.submit(work, window) for window in cuts]
+        try:
+            for window, future in zip(cuts, futures, strict=True):
+                yield window, future.result()
+                progress.advance()
+        finally:
+            # After an error or Ctrl-C the windows that have not begun never begin.
+            for future in futures:
+                future.cancel()
