@@ -7,7 +7,7 @@ import contextlib
 import errno
 import math
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,6 +35,24 @@ def point3(text: str) -> tuple[float, float, float]:
     """Return `X,Y,Z` in metres."""
     x, y, z = _coordinates(text, 3, "X,Y,Z in metres, e.g. 0.5,-1,1.2")
     return x, y, z
+
+
+def length_m(low: float, high: float) -> Callable[[str], float]:
+    """Return a type of lengths from `low` to `high` metres; a number that fits in cm or mm is told so."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if low <= value <= high:
+            return value
+        wanted = f"expected a length of {low:g} to {high:g} m"
+        meant = next((value / n for n in (100, 1000) if 0 < low <= value / n <= high), None)
+        hint = f"; give metres: {meant:g}?" if meant is not None else ", in metres"
+        raise argparse.ArgumentTypeError(f"{wanted}{hint} (got {text!r})")
+
+    return parse
 
 
 def _coordinates(text: str, n: int, expected: str) -> list[float]:
