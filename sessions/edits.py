@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +19,15 @@ import numpy as np
 from calibration.match import PixelFit
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.core.jsontext import dumps
+from mocap.core.jsontext import dumps, write_text
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.timeline import Timeline, TimeMap
+from sessions.lock import take_lock
 
 EDITED_SCORE = 1.0
 """A point that a person placed counts as fully seen."""
+_WAIT_S = 30.0
+"""Longer than any process takes to write an edit, many waiting for each other included."""
 _SLACK_S = 1e-6
 """Times written with six digits still mean the frame they stand for."""
 
@@ -71,18 +73,14 @@ def read_edits(path: Path) -> list[Edit]:
     A last line that was cut off while being written is left out as well: it was never reported as done.
 
     Raises:
-        InputError: `edits-unreadable` naming the line.
+        InputError: `edits-unreadable` naming the line: it is no edit, or its number is that of another.
     """
     return [edit for edit, is_in_force in history(path) if is_in_force and edit.op != "undo"]
 
 
 def history(path: Path) -> list[tuple[Edit, bool]]:
     """Return every edit ever made, undoing ones too, with whether it is in force. Raises as `read_edits`."""
-    if not path.exists():
-        return []
-    lines = path.read_text("utf-8").split("\n")
-    whole = lines[:-1]  # the text after the last newline is empty, or a line that was cut off
-    edits = [_parse(path, n, line) for n, line in enumerate(whole, 1) if line.strip()]
+    edits = [edit for edit, _ in _stored(path)]
     undone: set[int] = set()
     for edit in reversed(edits):
         if edit.op == "undo" and edit.id not in undone:
@@ -91,22 +89,49 @@ def history(path: Path) -> list[tuple[Edit, bool]]:
 
 
 def append_edit(path: Path, op: str, **args: Any) -> Edit:
-    """Append one operation and return it with its number.
+    """Append one operation and return it with its number, one that no edit has had.
 
     Raises:
-        InputError: `edit-invalid` for an unknown operation or wrong arguments.
+        InputError: `edit-invalid` for an unknown operation or wrong arguments, `take-busy` when another process does
+            not finish writing, and what `read_edits` raises.
     """
     _check(op, args)
-    text = path.read_bytes() if path.exists() else b""
-    edit = Edit(text.count(b"\n") + 1, op, args, time.strftime("%Y-%m-%dT%H:%M:%S%z"), _account())
-    line = dumps(edit.to_json(), indent=None) + "\n"
-    with path.open("ab") as file:
-        # A line cut off by a crash was never reported as done: the new one takes its place.
-        file.truncate(text.rfind(b"\n") + 1)
-        file.write(line.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
+    # Not the take's own lock, which a run holds for hours.
+    with take_lock(path.parent, _WAIT_S, name=f".{path.name}.lock"):
+        stored = _stored(path)
+        # What was undone counts as well: its line may have been deleted by hand.
+        used = [n for e, _ in stored for n in (e.id, e.args["edit"] if e.op == "undo" else 0)]
+        edit = Edit(max(used, default=0) + 1, op, args, time.strftime("%Y-%m-%dT%H:%M:%S%z"), _account())
+        lines = [*(line for _, line in stored), dumps(edit.to_json(), indent=None)]
+        write_text(path, "".join(f"{line}\n" for line in lines))
     return edit
+
+
+def _stored(path: Path) -> list[tuple[Edit, str]]:
+    """Return the edits of a file with their lines; a last line that was cut off while being written is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    # After the last newline comes nothing, a line without one, as editors leave it, or one that was cut off.
+    if not _is_json(lines[-1]):
+        lines.pop()
+    out: dict[int, tuple[Edit, str]] = {}
+    for n, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        edit, text = _parse(path, n, line)
+        if edit.id in out:
+            raise _unreadable(path, n, f"number {edit.id} is taken by a line before")
+        out[edit.id] = edit, text
+    return list(out.values())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _account() -> str | None:
@@ -116,17 +141,20 @@ def _account() -> str | None:
         return None  # a user id without a name, as in containers
 
 
-def _parse(path: Path, n: int, line: str) -> Edit:
+def _parse(path: Path, n: int, line: bytes) -> tuple[Edit, str]:
     try:
-        data = json.loads(line)
+        text = line.decode("utf-8").strip()
+        data = json.loads(text)
         number, op, at, by = int(data.pop("id")), str(data.pop("op")), data.pop("at", None), data.pop("by", None)
         edit = Edit(number, op, data, at, by)
         _check(edit.op, edit.args)
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(
-            "edits-unreadable", f"{path}, line {n} is not an edit: {error}", "Restore the file or delete that line."
-        ) from error
-    return edit
+        raise _unreadable(path, n, f"this is not an edit: {error}") from error
+    return edit, text
+
+
+def _unreadable(path: Path, n: int, why: str) -> InputError:
+    return InputError("edits-unreadable", f"{path}, line {n}: {why}.", "Restore the file or delete that line.")
 
 
 def _check(op: str, args: Mapping[str, Any]) -> None:

@@ -24,13 +24,15 @@ _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
-def take_lock(folder: Path, wait_s: float = 0.0) -> Generator[None]:
+def take_lock(folder: Path, wait_s: float = 0.0, *, name: str = ".lock") -> Generator[None]:
     """Hold the lock of a take's folder; one that we may only read needs none, as nothing can be written there.
+
+    `name` is the lock's file: one of its own lets a file be written while a run holds the take.
 
     Raises:
         InputError: `take-busy` when another process still holds it after `wait_s`; names its process and machine.
     """
-    path = folder / ".lock"
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

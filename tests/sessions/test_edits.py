@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, load_keypoint_set
 from mocap.core.timeline import Timeline, TimeMap
 from sessions.edits import append_edit, apply_edits, edited_clocks, placed_by_hand, read_edits, trimmed
+from sessions.lock import take_lock
 
 COCO = load_keypoint_set("coco17")
 LEFT, RIGHT = COCO.names.index("LElbow"), COCO.names.index("RElbow")
@@ -114,6 +117,48 @@ def test_an_edit_cut_off_by_a_crash_is_dropped_and_replaced(tmp_path: Path) -> N
     assert read_edits(path) == [first]
     second = append_edit(path, "trim", start_s=0.1, end_s=0.6)
     assert read_edits(path) == [first, second]
+
+
+def test_an_edit_whose_line_lacks_its_end_counts_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    first = append_edit(path, "trim", start_s=0.2, end_s=0.5)
+    path.write_text(path.read_text().rstrip("\n"))
+    assert read_edits(path) == [first]
+    second = append_edit(path, "trim", start_s=0.1, end_s=0.6)
+    assert read_edits(path) == [first, second]
+
+
+def test_a_number_is_not_given_again_after_a_line_was_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    for k in range(3):
+        append_edit(path, "trim", start_s=0.0, end_s=1.0 + k)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[1:]))
+    assert append_edit(path, "trim", start_s=0.0, end_s=9.0).id == 4
+
+
+def test_two_edits_of_one_number_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "trim", start_s=0.2, end_s=0.5)
+    path.write_text(path.read_text() * 2)
+    with pytest.raises(InputError, match="line 2") as caught:
+        read_edits(path)
+    assert caught.value.code == "edits-unreadable"
+
+
+def test_processes_that_edit_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    code = (
+        "import sys, pathlib; from sessions.edits import append_edit\n"
+        "for k in range(10): append_edit(pathlib.Path(sys.argv[1]), 'nudge_clock', camera=sys.argv[2], by_s=float(k))"
+    )
+    with take_lock(tmp_path):  # a run holds the take meanwhile
+        running = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in ("a", "b", "c")]
+        assert [process.wait(60) for process in running] == [0, 0, 0]
+    edits = read_edits(path)
+    assert [e.id for e in edits] == list(range(1, 31))
+    for name in ("a", "b", "c"):
+        assert [e.args["by_s"] for e in edits if e.args["camera"] == name] == list(range(10))
 
 
 @pytest.mark.parametrize(
