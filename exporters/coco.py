@@ -2,7 +2,8 @@
 
 Pixels are those of the footage. A keypoint is SEEN where this camera's own detection of it was kept by the solve,
 HIDDEN where only the others tell its place, and unlabelled where it is outside the picture, the solve knows it from the
-skeleton alone, or its uncertainty is more than MAX_SIGMA_PX in this picture. Frames are named `<camera>_<frame>.jpg`.
+skeleton alone, or its uncertainty is more than MAX_SIGMA_PX in this picture. Frames are named `<camera>_<frame>.jpg`,
+counted from 0 in the video; pictures without a label are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ MAX_SIGMA_PX = 10.0
 
 def write(job: Job, path: Path) -> None:
     """Write all cameras as one document."""
-    write_text(path, dumps(coco_document(job.take.keypoints.keypoint_set, _views(job)), indent=None))
+    write_text(
+        path, dumps(coco_document(job.take.keypoints.keypoint_set, _views(job), only_labelled=True), indent=None)
+    )
 
 
 def read_back(job: Job, path: Path) -> float:
@@ -40,7 +43,7 @@ def read_back(job: Job, path: Path) -> float:
         for frame in np.flatnonzero((view.visibility > UNLABELLED).any((-1, -2)))
     }
     require(len(document["annotations"]) == len(labels), "another number of annotated pictures")
-    require(len(document["images"]) == sum(len(v.xy_px) for v in views), "another number of pictures")
+    require(len(document["images"]) == len(labels), "pictures without labels")
     names = {image["id"]: image["file_name"] for image in document["images"]}
     for annotation in document["annotations"]:
         camera, _, frame = names[annotation["image_id"]].removesuffix(".jpg").rpartition("_")

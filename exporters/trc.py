@@ -37,20 +37,22 @@ def read_back_points(job: Job, path: Path) -> float:
 
 
 def filtered_format(spec: FilterSpec) -> Format:
-    """Return the format of the reconstructed points as one filter leaves them: `<subject>_<filter>.trc`."""
+    """Return the format of the reconstructed points as a filter leaves them: `<subject>_<filter>.trc`.
+
+    What stands for the filter says `FilterSpec.label`.
+    """
 
     def filtered(job: Job) -> Points3D:
         return spec.apply(job.take.points, float(job.take.motion.timeline.fps))
 
     def write(job: Job, path: Path) -> None:
-        _write(filtered(job), float(job.take.motion.timeline.fps), f"{job.take.subject}_{spec.name}.trc", path)
+        _write(filtered(job), float(job.take.motion.timeline.fps), f"{job.take.subject}_{spec.label}.trc", path)
 
     def read_back(job: Job, path: Path) -> float:
         return _compare(filtered(job), path)
 
-    return Format(
-        f"{spec.name}_trc", f"_{spec.name}.trc", write, read_back, f"points, {spec.name} filter; Y up, metres"
-    )
+    about = f"points, {spec.name} filter; Y up, metres"
+    return Format(f"{spec.label}_trc", f"_{spec.label}.trc", write, read_back, about)
 
 
 def _write(points: Points3D, fps: float, title: str, path: Path) -> None:

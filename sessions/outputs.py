@@ -70,7 +70,7 @@ def export_all(
         data = {"file": file.name, "is_old_file_there": bool(old)}
         written.missing.append(Diagnostic(error.code, Severity.QUALITY, f"{error}{old}", data))
 
-    more = [filtered_format(f) for f in filters]
+    more = [filtered_format(f) for f in {f.label: f for f in filters}.values()]
     written.files += export(
         take, formats, folder, progress=progress, retarget=retarget, on_missing=missing, more=more, **options
     )

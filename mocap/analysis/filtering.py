@@ -42,9 +42,9 @@ def summary_lines(figures: dict[str, Any]) -> list[str]:
     """Return a table of these figures for a person: one line per keypoint."""
     parameters = ", ".join(f"{k}={v:g}" for k, v in figures["parameters"].items())
     lines = [
-        f"filter {figures['filter']} ({parameters}) beside the solve:"
+        f"filter {figures['filter']} ({parameters}) beside the solve (jerk and speed over the solve's):"
         if parameters
-        else f"filter {figures['filter']} beside the solve:"
+        else f"filter {figures['filter']} beside the solve (jerk and speed over the solve's):"
     ]
     lines.append(f"  {'keypoint':<16}{'from solve':>12}{'jerk before':>13}{'after':>8}{'peak speed':>12}")
     for name, row in figures["keypoints"].items():

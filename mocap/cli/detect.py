@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -41,7 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--flip-test", action="store_true", help="look at mirrored pictures too: better, half as fast")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for <camera>_json/, one JSON file per frame"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for <camera>_json/ (one file per frame) and <camera>.npz",
     )
     parser.add_argument(
         "--to",
@@ -83,7 +88,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         start_s = time.perf_counter()
         parts = args.out / ".unfinished"
         made_from = [model.identity.to_json(), args.quality]
-        unfinished = {c: parts / content_key(c, file_fingerprint(p), *made_from) for c, p in videos.items()}
+        content = {c: [file_fingerprint(part.path) for part in infos[c].files] for c in videos}
+        unfinished = {c: parts / content_key(c, content[c], *made_from) for c in videos}
         found = detect_videos(
             videos, model, infos=infos, progress=ui.progress, quality=args.quality, unfinished=unfinished
         )
@@ -92,7 +98,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         if "openpose" in args.to:
             folders = write_openpose(args.out, found, replace_existing=args.overwrite, progress=ui.progress)
             written = {"openpose": folders, **written}
-        shutil.rmtree(parts, ignore_errors=True)
+        for folder in unfinished.values():
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            parts.rmdir()  # unless another run keeps its parts there
     cameras = {}
     lines = []
     for camera, d in found.items():

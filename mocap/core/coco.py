@@ -29,8 +29,12 @@ class CocoView:
     """[frame person keypoint] UNLABELLED, HIDDEN or SEEN"""
 
 
-def coco_document(keypoint_set: KeypointSet, views: Sequence[CocoView]) -> dict[str, Any]:
+def coco_document(
+    keypoint_set: KeypointSet, views: Sequence[CocoView], *, only_labelled: bool = False
+) -> dict[str, Any]:
     """Return images, annotations and the one category of some cameras.
+
+    With `only_labelled` pictures without any label are left out: a picture without one says that nobody is in it.
 
     An image is named `<camera>_<frame>.jpg`. Beside what COCO has, an annotation carries `keypoint_scores` and
     `person`, the number of its track.
@@ -49,6 +53,9 @@ def coco_document(keypoint_set: KeypointSet, views: Sequence[CocoView]) -> dict[
     annotations = [a for view, image in zip(views, first_image, strict=False) for a in _annotations(view, image)]
     for number, annotation in enumerate(annotations, start=1):
         annotation["id"] = number
+    if only_labelled:
+        labelled = {a["image_id"] for a in annotations}
+        images = [i for i in images if i["id"] in labelled]
     category = {
         "id": _PERSON,
         "name": "person",

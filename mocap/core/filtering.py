@@ -23,6 +23,13 @@ class FilterSpec:
     keypoints: tuple[str, ...] = ()
     """Names of the set; empty for all."""
 
+    @property
+    def label(self) -> str:
+        """Name with the parameters that are not the usual ones, e.g. `butterworth_cutoff_hz4`: for files."""
+        usual = FILTERS[self.name].defaults
+        own = [f"{k}{v:g}" for k, v in self.parameters.items() if v != usual[k]]
+        return "_".join([self.name, *own, *self.keypoints])
+
     def apply(self, points: Points3D, rate_hz: float) -> Points3D:
         """Return the points with this filter over time; gaps and other keypoints stay as they are.
 
@@ -69,11 +76,12 @@ def parse_filter(text: str) -> FilterSpec:
             number = float(value)
         except ValueError:
             number = np.nan
-        if key not in defaults or not number > 0:
-            known = ", ".join(f"{k}={v:g}" for k, v in defaults.items()) or "no parameter"
+        low, high = FILTERS[name].limits.get(key, (np.inf, -np.inf))
+        if not low <= number <= high or (key == "order" and number != int(number)):
+            known = ", ".join(f"{k} from {a:g} to {b:g}" for k, (a, b) in FILTERS[name].limits.items())
             raise InputError(
                 "filter-parameter",
-                f"--filter {text}: expected NAME=NUMBER above zero, got {item!r} ({name} knows {known}).",
+                f"--filter {text}: got {item!r}; {name} has {known or 'no parameter'}; an order is a whole number.",
                 "Correct or leave out this parameter.",
             )
         parameters[key] = number

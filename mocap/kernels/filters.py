@@ -26,6 +26,8 @@ class Filter:
     apply: Callable[..., np.ndarray]
     """(values [frame n] without NaN, rate_hz, **parameters) -> values [frame n]."""
     defaults: Mapping[str, float]
+    limits: Mapping[str, tuple[float, float]]
+    """Lowest and highest value of each parameter; an `order` is a whole number."""
     is_causal: bool = False
 
 
@@ -45,9 +47,12 @@ def butterworth(values: np.ndarray, rate_hz: float, cutoff_hz: float, order: flo
 
 def savitzky_golay(values: np.ndarray, rate_hz: float, window_s: float, order: float) -> np.ndarray:
     """Fit polynomials in a sliding window (A. Savitzky and M. Golay, Anal. Chem. 36, 1964)."""
-    length = min(2 * round(window_s * rate_hz / 2) + 1, len(values) - 1 + len(values) % 2)
-    if length <= order:
+    window = 2 * round(window_s * rate_hz / 2) + 1
+    if window <= order:
         raise ValueError(f"window_s must hold more than {int(order)} frames at {rate_hz:g} Hz")
+    length = min(window, len(values) - 1 + len(values) % 2)
+    if length <= order:
+        return values  # too short a stretch to say anything
     return savgol_filter(values, length, int(order), axis=0)
 
 
@@ -136,13 +141,20 @@ def _kalman_pass(
     return state, cov, predicted, predicted_cov
 
 
+_MODEL = ({"acceleration_m_s2": 10.0, "noise_m": 0.01}, {"acceleration_m_s2": (0.01, 1e4), "noise_m": (1e-6, 1.0)})
+
 FILTERS: Mapping[str, Filter] = {
-    "butterworth": Filter(butterworth, {"cutoff_hz": 6.0, "order": 2}),
-    "savgol": Filter(savitzky_golay, {"window_s": 0.2, "order": 3}),
-    "gcv": Filter(gcv_spline, {}),
-    "rts": Filter(rauch_tung_striebel, {"acceleration_m_s2": 10.0, "noise_m": 0.01}),
-    "kalman": Filter(kalman, {"acceleration_m_s2": 10.0, "noise_m": 0.01}, is_causal=True),
-    "one-euro": Filter(one_euro, {"min_cutoff_hz": 1.5, "beta": 3.0}, is_causal=True),
+    "butterworth": Filter(butterworth, {"cutoff_hz": 6.0, "order": 2}, {"cutoff_hz": (0.01, 1e3), "order": (1, 8)}),
+    "savgol": Filter(savitzky_golay, {"window_s": 0.2, "order": 3}, {"window_s": (0.01, 60.0), "order": (1, 8)}),
+    "gcv": Filter(gcv_spline, {}, {}),
+    "rts": Filter(rauch_tung_striebel, *_MODEL),
+    "kalman": Filter(kalman, *_MODEL, is_causal=True),
+    "one-euro": Filter(
+        one_euro,
+        {"min_cutoff_hz": 1.5, "beta": 3.0},
+        {"min_cutoff_hz": (0.01, 1e3), "beta": (0.0, 1e3)},
+        is_causal=True,
+    ),
 }
 
 

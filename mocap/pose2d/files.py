@@ -68,7 +68,7 @@ def read_keypoints(
         raise InputError("fps-invalid", f"The frame rate must be above 0, got {fps}.", "Give --fps, e.g. --fps 60.")
     sources = find_sources(root, len(camera_names))
     match = match_cameras(camera_names, list(sources), f"keypoint sources in {root}")
-    diagnostics = list(match.diagnostics)
+    diagnostics = [*match.diagnostics, *_archives_taken(sources)]
     raw: dict[str, RawKeypoints] = {}
     progress = progress or NoProgress()
     paths = {camera: sources[name] for camera, name in match.found.items()}
@@ -107,7 +107,9 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
     folders = {e.name: Path(e.path) for e in entries if e.is_dir()}
     filled = {name: path for name, path in folders.items() if _keypoint_files(path)}
     if filled:
-        return filled
+        # The archive beside a folder holds the same detections with their exact times.
+        archives = {name: root / f"{name.removesuffix('_json')}.npz" for name in filled}
+        return {name: archives[name] if archives[name].is_file() else path for name, path in filled.items()}
     files = {name: root / name for name in _keypoint_files(root)}
     if n_cameras == 1 and len(files) > 1:
         return {root.name: root}
@@ -119,6 +121,16 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
         f"({', '.join(folders) or 'none'}).",
         _advice_for_empty(folders),
     )
+
+
+def _archives_taken(sources: dict[str, Path]) -> list[Diagnostic]:
+    taken = {name: path.name for name, path in sources.items() if path.suffix == ".npz" and name != path.name}
+    if not taken:
+        return []
+    message = (
+        f"Read from the archives with exact times ({', '.join(taken.values())}), not from the folders beside them."
+    )
+    return [Diagnostic("keypoints-archive-taken", Severity.INFO, message, {"archives": taken})]
 
 
 def _advice_for_empty(folders: dict[str, Path]) -> str:

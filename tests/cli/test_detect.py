@@ -103,6 +103,10 @@ def test_parts_of_an_earlier_run_are_used_and_then_removed(
         assert main([*arguments, *more]) == 0
         assert not (tmp_path / "out" / ".unfinished").exists()
     assert folders[0] == folders[1] != folders[2]
+    other = tmp_path / "out" / ".unfinished" / "other"
+    other.mkdir(parents=True)
+    assert main(arguments) == 0
+    assert other.is_dir(), "the parts of another run stay"
 
 
 @pytest.mark.usefixtures("dot")

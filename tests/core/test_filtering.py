@@ -37,12 +37,26 @@ def test_parameters_not_given_have_their_defaults() -> None:
         ("butterworth:cutoff=6", "filter-parameter"),
         ("butterworth:cutoff_hz=six", "filter-parameter"),
         ("butterworth:cutoff_hz=-6", "filter-parameter"),
+        ("savgol:window_s=inf", "filter-parameter"),
+        ("butterworth:order=0.5", "filter-parameter"),
+        ("butterworth:order=60", "filter-parameter"),
+        ("one-euro:beta=nan", "filter-parameter"),
     ],
 )
 def test_what_no_filter_understands_is_an_error(text: str, code: str) -> None:
     with pytest.raises(InputError) as error:
         parse_filter(text)
     assert error.value.code == code
+
+
+def test_filters_that_differ_have_files_of_their_own() -> None:
+    texts = ["butterworth", "butterworth:cutoff_hz=3", "butterworth:order=4", "butterworth:keypoints=LWrist"]
+    labels = [parse_filter(t).label for t in texts]
+    assert labels == ["butterworth", "butterworth_cutoff_hz3", "butterworth_order4", "butterworth_LWrist"]
+
+
+def test_one_euro_may_have_no_beta() -> None:
+    assert parse_filter("one-euro:beta=0").parameters["beta"] == 0
 
 
 @pytest.mark.parametrize(

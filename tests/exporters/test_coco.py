@@ -85,3 +85,14 @@ def test_a_pixel_map_brings_labels_into_the_footage(take: SolvedTake, tmp_path: 
     both = (plain[:, 2] > 0) & (moved[:, 2] > 0)
     assert both.sum() > 5
     np.testing.assert_allclose(moved[both, :2], plain[both, :2] * 0.5 + [3.0, -2.0], atol=0.01)
+
+
+def test_pictures_in_which_nothing_is_labelled_are_left_out(take: SolvedTake, tmp_path: Path) -> None:
+    """A picture without labels would teach that nobody is in it."""
+    sigma_m = take.keypoints.sigma_m.copy()
+    sigma_m[3] = 1.0
+    export(replace(take, keypoints=replace(take.keypoints, sigma_m=sigma_m)), ["coco"], tmp_path)
+    document = json.loads((tmp_path / f"{take.subject}.coco.json").read_text())
+    names = {image["file_name"] for image in document["images"]}
+    assert not any(name.endswith("_000003.jpg") for name in names)
+    assert len(names) == len({a["image_id"] for a in document["annotations"]})

@@ -164,7 +164,7 @@ def test_a_filter_is_written_beside_the_result_and_compared_with_it(take: Take, 
     status, data = mocap(*take.arguments(tmp_path, "--to", "trc", "--filter", "savgol:keypoints=LWrist"))
     assert status == 0
     names, _, _, points_m = read_trc(tmp_path / "subject_0_points.trc")
-    filtered_m = read_trc(tmp_path / "subject_0_savgol.trc")[3]
+    filtered_m = read_trc(tmp_path / "subject_0_savgol_LWrist.trc")[3]
     changed = np.abs(filtered_m - points_m).max((0, 2)) > 1e-6
     assert [n for n, c in zip(names, changed, strict=True) if c] == ["LWrist"]
     assert data["filters"][0]["keypoints"]["LWrist"]["rms_from_solve_mm"] > 0

@@ -90,6 +90,18 @@ def test_the_archive_is_preferred_to_its_copies(tmp_path: Path) -> None:
     assert read_keypoints(tmp_path, ["cam1"], FPS).detections["cam1"].n_frames == N_FRAMES
 
 
+def test_what_detect_writes_by_default_is_read_with_its_own_times(tmp_path: Path) -> None:
+    """Folders of JSON know no times: a camera of half the rate would be read at double speed."""
+    fast, slow = detections("coco17"), detections("coco17", 5)
+    slow = CameraDetections(slow.keypoint_set, slow.xy_px, slow.score, 2 * slow.time_s, slow.size_px)
+    given = {"cam1": fast, "cam2": slow}
+    write_files(tmp_path, given, "npz")
+    write_openpose(tmp_path, given)
+    read = read_keypoints(tmp_path, ["cam1", "cam2"], FPS)
+    np.testing.assert_array_equal(read.detections["cam2"].time_s, slow.time_s)
+    assert "keypoints-archive-taken" in [d.code for d in read.diagnostics]
+
+
 @pytest.mark.parametrize("kind", ["coco", "npz"])
 def test_existing_files_are_not_replaced_unasked(tmp_path: Path, kind: str) -> None:
     given = {"cam1": detections("coco17")}
