@@ -29,8 +29,6 @@ FIRST_SIGMA_PX = 1.0
 """Scale of residuals that the search for a start assumes: lens errors of a wrong start are larger."""
 MIN_GAIN = 0.01
 """Relative gain in held-out error for which a richer model is taken."""
-MAX_PLANE_ERROR = 0.03
-"""Median misfit of views to any plane, as a share of the board's size in the picture, of a board that is another."""
 HELD_INFORMATION = 1.0
 """A parameter moves where the views alone know it better than its prior does, by this factor in standard deviation."""
 

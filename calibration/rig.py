@@ -21,7 +21,7 @@ from calibration.rig_findings import (
     require_views,
     verdict_of,
 )
-from calibration.rig_lag import Lags, clock_lags, in_step, lag_finding
+from calibration.rig_lag import Lags, clock_lags, in_step, lag_advice, lag_finding
 from calibration.rig_poses import view_poses
 from calibration.rig_solve import Solved, solve
 from calibration.rig_views import N_LENS, State, Views, packed, unpacked
@@ -102,7 +102,7 @@ def calibrate_rig(
     Cameras a fraction of a frame out of step are named; `allow_lags` moves their corners to the common instants and
     calibrates again, so that the views of the result are in step.
     Raises InputError `rig-one-camera`, `board-one-camera`, `rig-disconnected`, `video-mirrored`,
-    `clips-not-synchronous`, `board-does-not-fit` and what `calibrate_lens` raises.
+    `clips-not-synchronous`, `clips-of-different-takes`, `board-does-not-fit` and what `calibrate_lens` raises.
     """
     progress = progress or NoProgress()
     progress.start("calibrating the cameras", None)
@@ -197,7 +197,10 @@ def _result(
     lags = clock_lags(solved, frames) if sure.frame_variance_ratio > MIN_LAG_RATIO else None
     if lags is not None and (finding := lag_finding(lags, views)) is not None:
         diagnostics.append(finding)
-    verdict, advice = verdict_of(views, solved, sure, rms, state)
+    verdict, advice = verdict_of(views, solved, sure, rms)
+    if lags is not None and lags.is_late.any():
+        # Figures of residuals do not show the bias, so that no such result is good.
+        verdict, advice = "usable" if verdict == "good" else verdict, (lag_advice(lags, views), *advice)
     return RigResult(
         rig,
         views,

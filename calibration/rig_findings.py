@@ -9,7 +9,7 @@ from calibration.rig_covariance import Certainty
 from calibration.rig_graph import Pair, groups, shift_between, view_table
 from calibration.rig_poses import ViewPoses, homographies
 from calibration.rig_solve import Solved
-from calibration.rig_views import N_LENS, State, Views
+from calibration.rig_views import N_LENS, Views
 from mocap.core.camera import LensModel
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
@@ -25,6 +25,13 @@ GOOD_CENTER_SD_M = 0.005
 USABLE_CENTER_SD_M = 0.03
 GOOD_SIGMA_PX = 1.0
 USABLE_SIGMA_PX = 2.5
+SANE_CENTER_SD_M = 1.0
+SANE_SIGMA_PX = 100.0
+"""Figures beyond these say nothing but that there is no solution, and are not shown."""
+DIFFERENT_VOTES = 12
+"""Shared views of two cameras that must be asked before disagreement means different takes."""
+ALIKE_SHARE = 0.7
+"""Share of agreeing views of cameras that filmed one take."""
 
 
 def require_views(views: BoardViews, flat: Views) -> None:
@@ -93,6 +100,7 @@ def require_synchronous(flat: Views, poses: ViewPoses, pairs: list[Pair], views:
             if lag and share > max(0.6, 1.7 * pair.share):
                 late.append((pair, lag, share))
     if not late:
+        _require_one_take(flat, poses, pairs, views)
         return
     reference, behind = _behind([(p.first, p.second, lag) for p, lag, _ in late], len(views.camera_names))
     period_s = _period_s(views)
@@ -104,6 +112,32 @@ def require_synchronous(flat: Views, poses: ViewPoses, pairs: list[Pair], views:
         f"The board clips do not show the same instants in the same frames: {text} {views.camera_names[reference]}.",
         "Find the clocks with `mocap sync VIDEO... --out sync.json` and give --times sync.json, or cut the clips so "
         "that they begin at one instant.",
+    )
+
+
+def _require_one_take(flat: Views, poses: ViewPoses, pairs: list[Pair], views: BoardViews) -> None:
+    """Raise where the board as one camera saw it agrees with no other camera at any lag, as the others do."""
+    asked = [p for p in pairs if p.n_votes >= DIFFERENT_VOTES]
+    alike = {c for p in asked if p.share >= ALIKE_SHARE for c in (p.first, p.second)}
+    n, table = flat.n_cameras, view_table(flat)
+    odd: list[int] = []
+    for c in sorted(set(range(n)) - alike):
+        mine = [p for p in asked if c in (p.first, p.second)]
+        # Of two cameras neither is the odd one; of more, others have to show that agreement was possible.
+        if not mine or (n > 2 and not alike) or any(p.share >= UNSYNCHRONISED_SHARE for p in mine):
+            continue
+        lag = min(MAX_LAG_FRAMES, flat.n_frames // 3)
+        if max(shift_between(flat, poses, p, table, lag)[1] for p in mine) < UNSYNCHRONISED_SHARE:
+            odd.append(c)
+    if not odd:
+        return
+    names = [views.camera_names[c] for c in odd]
+    what = "each other" if n == 2 else "the other cameras"
+    raise InputError(
+        "clips-of-different-takes",
+        f"The board moves otherwise in the video of {' and '.join(names)} than in those of {what}, however they are "
+        "shifted in time: they are probably not of one take.",
+        f"Give the video of {names[-1]} from the same take as the others, with all cameras where they stood.",
     )
 
 
@@ -153,24 +187,26 @@ def lens_findings(solved: Solved, views: BoardViews, sure: Certainty) -> list[Di
 
 
 def verdict_of(
-    views: BoardViews, solved: Solved, sure: Certainty, rms_px: dict[str, float], state: State
+    views: BoardViews, solved: Solved, sure: Certainty, rms_px: dict[str, float]
 ) -> tuple[str, tuple[str, ...]]:
     """Return good, usable or redo, and the reasons with what to film next."""
     names = views.camera_names
     advice: list[str] = []
     level = 0
-    worst = int(np.argmax(sure.center_sd_m))
+    # A figure that is not a number is no figure that passed: the limits are asked the other way round.
+    worst = int(np.argmax(np.where(np.isnan(sure.center_sd_m), np.inf, sure.center_sd_m)))
     sd_m = float(sure.center_sd_m[worst])
-    if sd_m > GOOD_CENTER_SD_M:
-        level = 2 if sd_m > USABLE_CENTER_SD_M else 1
-        advice.append(f"{names[worst]} stands within {1000 * sd_m:.0f} mm only: film the board more where it sees it.")
+    if not sd_m <= GOOD_CENTER_SD_M:
+        level = 1 if sd_m <= USABLE_CENTER_SD_M else 2
+        place = f"stands within {1000 * sd_m:.0f} mm only" if sd_m < SANE_CENTER_SD_M else "has no certain place"
+        advice.append(f"{names[worst]} {place}: film the board more where it sees it.")
     sigma = solved.fit.sigma_px
-    if sigma > GOOD_SIGMA_PX:
-        level = max(level, 2 if sigma > USABLE_SIGMA_PX else 1)
-        camera = max(rms_px, key=lambda n: rms_px[n])
+    if not sigma <= GOOD_SIGMA_PX:
+        level = max(level, 1 if sigma <= USABLE_SIGMA_PX else 2)
+        camera = max(rms_px, key=lambda n: np.nan_to_num(rms_px[n], nan=np.inf))
+        by = f"{sigma:.1f} px (1 sd)" if sigma < SANE_SIGMA_PX else "an unknown amount"
         advice.append(
-            f"Corners miss by {sigma:.1f} px (1 sd), most in {camera}: hold the board still for a moment "
-            "at each place, with more light."
+            f"Corners miss by {by}, most in {camera}: hold the board still for a moment at each place, with more light."
         )
     for c, name in enumerate(names):
         mine = [p for p in solved.pairs if c in (p.first, p.second)]

@@ -108,21 +108,35 @@ def lag_finding(lags: Lags, views: BoardViews, *, is_allowed: bool = False) -> D
     effect = (
         "This was allowed for."
         if is_allowed
-        else "Lenses and places take part of that error up. Calibrate with --allow-lags, or film in step."
+        else "Their places and focal lengths are biased: run again with --allow-lags, or film in step."
     )
     period_s = float(np.nanmedian(np.diff(views.time_s, axis=1)))
     late = [(views.camera_names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
-    text = ", ".join(f"{name} by {f:+.2f} frames ({1000 * f * period_s:+.0f} ms)" for name, f in late)
+    text = ", ".join(f"{name} is {_late_text(f, period_s)} ({abs(f):.2f} frames)" for name, f in late)
     return Diagnostic(
         "board-clips-lag",
         Severity.INFO if is_allowed else Severity.WARNING,
-        f"The clips are out of step: {text}, less than 0 where pictures are older than the others'. {effect}",
+        f"The clips are out of step: {text}. {effect}",
         {
             "lag_s": {n: float(f) * period_s for n, f in zip(views.camera_names, lags.frames, strict=True)},
             "sd_s": {n: float(f) * period_s for n, f in zip(views.camera_names, lags.sd_frames, strict=True)},
             "sigma_px": lags.sigma_px,
         },
     )
+
+
+def lag_advice(lags: Lags, views: BoardViews) -> str:
+    """Return what the lags do to the calibration and how to take them out, for the verdict."""
+    period_s = float(np.nanmedian(np.diff(views.time_s, axis=1)))
+    late = [(views.camera_names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
+    text = ", ".join(f"{name} is {_late_text(f, period_s)}" for name, f in late)
+    what = "its place and focal length are" if len(late) == 1 else "their places and focal lengths are"
+    return f"{text}: {what} biased; run again with --allow-lags."
+
+
+def _late_text(frames: float, period_s: float) -> str:
+    """Return `126 ms late`: a camera whose pictures are older than the others' is late."""
+    return f"{abs(1000 * frames * period_s):.0f} ms {'late' if frames < 0 else 'early'}"
 
 
 @dataclass(frozen=True, eq=False)

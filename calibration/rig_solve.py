@@ -36,10 +36,6 @@ class Solved:
     pairs: list[Pair]
     poses: ViewPoses
     """Candidates of the views that were given."""
-    n_rejected: int
-    """Corners blanked."""
-    rejected_views: np.ndarray
-    """Indices of given views that were dropped whole."""
 
 
 def all_pairs(views: Views, poses: ViewPoses) -> list[Pair]:
@@ -75,7 +71,7 @@ def solve(
     known = information(priors, lens) if is_open.any() else None
     fit = adjust(used, state, held, max_iterations=4)
     fit = adjust(used, fit.state, free, prior=known, max_iterations=12, tolerance=1e-3)
-    cleaned, dropped = _without_bad_views(used, fit)
+    cleaned = _without_bad_views(used, fit)
     fit = adjust(cleaned, fit.state, free, prior=known, max_iterations=30, tolerance=1e-4)
     cleaned = _without_outliers(cleaned, fit, free)
     # Least squares from here on: with the gross errors gone it is the most certain, and its covariance is known.
@@ -86,8 +82,7 @@ def solve(
             else None
         )
         fit = adjust(cleaned, fit.state, free, prior=known, cauchy=None, max_iterations=30, tolerance=tolerance)
-    n_rejected = int(used.seen.sum() - cleaned.seen.sum())
-    return Solved(cleaned, fit, free, known, pairs, poses, n_rejected, np.flatnonzero(usable)[dropped])
+    return Solved(cleaned, fit, free, known, pairs, poses)
 
 
 def _root(cameras: tuple[np.ndarray, np.ndarray]) -> int:
@@ -100,8 +95,8 @@ def _chosen(poses: ViewPoses, on: np.ndarray) -> ViewPoses:
     return ViewPoses(poses.R[on], poses.t_m[on], poses.error_px[on], poses.cost[on])
 
 
-def _without_bad_views(views: Views, fit: Fit) -> tuple[Views, np.ndarray]:
-    """Return the views without those that do not fit as a whole (a wrong frame), and which they were.
+def _without_bad_views(views: Views, fit: Fit) -> Views:
+    """Return the views without those that do not fit as a whole (a wrong frame).
 
     Where the board moved while cameras were not quite in step, all corners of a view are off together, by more the
     faster it moved: such views make the tail heavy, and stay.
@@ -109,7 +104,7 @@ def _without_bad_views(views: Views, fit: Fit) -> tuple[Views, np.ndarray]:
     length = np.sqrt(squared_lengths(fit.residuals, views.seen))
     median = np.nanmedian(np.where(views.seen, length, np.nan), axis=1)
     bad = median > max(BAD_VIEW_SIGMAS * _tail(median) * fit.sigma_px, 3.0 * OUTLIER_PX)
-    return views.select(~bad), bad
+    return views.select(~bad)
 
 
 def _tail(length: np.ndarray) -> float:

@@ -127,6 +127,12 @@ def _board_notes(seen_by: list[str], motion_px: float, is_ambiguous: bool) -> tu
     if motion_px > MAX_BOARD_MOTION_PX:
         message = f"The board on the floor moves by {motion_px:.1f} px during the clip; its median place is used."
         notes.append(Diagnostic("world-board-moves", Severity.WARNING, message, {"motion_px": motion_px}))
+    if len(seen_by) == 1:
+        message = (
+            f"Only {seen_by[0]} sees the board on the floor, so no other camera confirms the world: a floor clip of "
+            "another camera under its name would go unnoticed. Lay the board where a second camera sees it."
+        )
+        notes.append(Diagnostic("world-from-one-camera", Severity.WARNING, message, {"cameras": seen_by}))
     if is_ambiguous:
         message = (
             f"Only {', '.join(seen_by)} sees the board on the floor, and two tilts of it fit about equally; the one "

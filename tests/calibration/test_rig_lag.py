@@ -14,7 +14,7 @@ from calibration.board_detect import detect_board
 from calibration.board_views import BoardViews
 from calibration.files import read_rig
 from calibration.report_data import metric_error
-from calibration.rig import RigResult, calibrate_rig
+from calibration.rig import RigResult, Verdict, calibrate_rig
 from calibration.rig_lag import in_step
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
@@ -62,7 +62,11 @@ def test_a_camera_half_a_frame_late_is_named_with_its_lag() -> None:
     assert result.lags is not None
     np.testing.assert_allclose(result.lags.frames, [0.0, 0.0, -0.5, 0.0, 0.0], atol=0.03)
     finding = next(d for d in result.diagnostics if d.code == "board-clips-lag")
-    assert f"{rig.names[2]} by -0.50 frames (-50 ms)" in finding.message
+    assert f"{rig.names[2]} is 50 ms late (0.50 frames)" in finding.message
+    assert str(finding.severity) == "warning"
+    assert result.verdict is Verdict.USABLE
+    assert result.advice[0].startswith(f"{rig.names[2]} is 50 ms late: its place and focal length are biased")
+    assert "--allow-lags" in result.advice[0]
     assert finding.data["lag_s"][rig.names[2]] == pytest.approx(-0.05, abs=0.003)
 
 
@@ -104,3 +108,14 @@ def test_whole_frames_of_lag_are_an_error() -> None:
     xy[1] = np.roll(xy[1], 9, axis=0)
     with pytest.raises(InputError, match="same instants"):
         solved(rig, replace(views, xy_px=xy))
+
+
+def test_a_video_of_another_take_is_named() -> None:
+    rig, views = recording([0.0, 0.0, 0.0, 0.0])
+    xy = views.xy_px.copy()
+    xy[1] = xy[1, np.random.default_rng(1).permutation(views.n_frames)]
+    with pytest.raises(InputError) as caught:
+        solved(rig, replace(views, xy_px=xy))
+    assert caught.value.code == "clips-of-different-takes"
+    assert rig.names[1] in caught.value.message
+    assert not any(n in caught.value.message for n in (rig.names[0], rig.names[2], rig.names[3]))

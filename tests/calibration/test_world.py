@@ -77,8 +77,20 @@ def test_one_camera_is_enough_where_it_sees_the_board_well() -> None:
     xy = views.xy_px.copy()
     xy[1:] = np.nan
     one = BoardViews(BOARD, views.camera_names, views.size_px, xy, views.time_s, views.sharpness, views.is_mirrored)
-    mm, _ = worst_mm_deg(rig, world_from_board(rig, one, THICKNESS_M).rig)
+    result = world_from_board(rig, one, THICKNESS_M)
+    mm, _ = worst_mm_deg(rig, result.rig)
     assert mm < 15
+    assert "world-from-one-camera" in [d.code for d in result.diagnostics]
+
+
+def test_floor_clips_under_each_others_names_are_refused() -> None:
+    rig = rig_around()
+    views = seen(rig, on_floor())
+    xy = views.xy_px[[1, 0, 2, 3, 4]]
+    swapped = BoardViews(BOARD, rig.names, views.size_px, xy, views.time_s, views.sharpness, views.is_mirrored)
+    with pytest.raises(InputError) as error:
+        world_from_board(rig, swapped, THICKNESS_M)
+    assert error.value.code == "world-board-does-not-fit"
 
 
 def test_a_moving_floor_board_is_reported() -> None:
