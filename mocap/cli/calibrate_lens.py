@@ -6,7 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from mocap.cli.calibrate_footage import BOARD_HELP, expanded, result_file
+from mocap.cli.calibrate_footage import BOARD_HELP, expanded
+from mocap.cli.calibrate_output import result_file
+from mocap.cli.calibrate_text import failed_text, finding_lines
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "calibrate one lens from a video or photographs of a board"
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, calibrate, write."""
-    with result_file(args.out):
+    with result_file(args.out, [*args.footage, args.lens], reports=(".json",)):
         return _run(args, ui)
 
 
@@ -54,6 +56,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.publish import published_set
 
     start_s = time.perf_counter()
+    _require_preset(args.lens, args.model)
     board = parse_board(args.board)
     files = expanded(args.footage, tuple(PHOTO_SUFFIXES))
     are_photos = [is_photo(f) for f in files]
@@ -99,7 +102,19 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         (folder / args.out.name).with_suffix(".json").write_text(dumps(data) + "\n", "utf-8")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
-        f"error {result.rms_px:.2f} px over {result.n_views} views.",
-        *(f"note: {d.message}" for d in found),
+        f"error {result.rms_px:.2f} px over {result.n_views} views{failed_text(data['diagnostics'])}.",
+        *finding_lines(data["diagnostics"]),
     ]
     return Result(data, "\n".join(lines))
+
+
+def _require_preset(lens: str | None, model: str) -> None:
+    """Refuse options that would be dropped: a lens of a file, and a model beside a preset that has its own."""
+    if lens and not lens.startswith("gopro:"):
+        message = (
+            f"--lens {lens}: a lens file is no start of a new calibration; expected gopro:MODEL:MODE or gopro:auto."
+        )
+        raise UsageError("lens-option-unused", message, "Leave --lens out, or give the file to `mocap calibrate rig`.")
+    if lens and model != "auto":
+        message = f"--model {model} with --lens {lens}: the preset has a lens model of its own."
+        raise UsageError("lens-option-unused", message, "Give one of the two.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses, result_file
-from mocap.cli.options import frame_rate
+from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
+from mocap.cli.calibrate_output import result_file
+from mocap.cli.calibrate_text import failed_text, finding_lines, keep_before, sane
+from mocap.cli.options import frame_rate, length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "points:FILE (clicked points, CSV camera,point,x_px,y_px[,X_m,Y_m,Z_m] or JSON)",
     )
     parser.add_argument(
-        "--board-thickness", type=float, default=0.0, metavar="M", help="the floor is this far under the print (metres)"
+        "--board-thickness",
+        type=length_m(0.0, 0.2),
+        default=0.0,
+        metavar="M",
+        help="the floor is this far under the print (metres)",
     )
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints of --world feet:DIR")
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks, where the videos are not synchronous")
@@ -62,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, solve, place in the world, write rig and report."""
-    with result_file(args.out):
+    with result_file(args.out, [*args.videos, *args.lens, *(args.world or ()), args.times]):
         return _run(args, ui)
 
 
@@ -82,7 +89,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     videos = footage(args.videos)
     require_unstabilised(videos)
     distance = _distance(args.distance, list(videos))
-    floor = _floor_footage(args, list(videos))
+    floor, matched = _floor_footage(args, list(videos))
     views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
     laps.lap("detect")
     lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)), videos)
@@ -94,7 +101,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     held_out = _held_out(views, lenses)
     laps.lap("held out")
-    found = [*notes, *result.diagnostics, *_world_findings(world, videos), *_scale_check(rig, distance)]
+    found = [*notes, *matched, *result.diagnostics, *_world_findings(world, videos), *_scale_check(rig, distance)]
     data = rig_report(
         result,
         rig,
@@ -104,11 +111,14 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         world=world.data if world else None,
         seconds=laps.seconds,
     )
+    kept = None
     with published_set(args.out.parent) as folder:
+        if not is_usable(result, found):
+            kept = keep_before(args.out, folder)
         write_rig(folder / args.out.name, rig)
         written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
     files = [args.out.parent / f.name for f in written]
-    data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files]})
+    data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files], "kept": kept and str(kept)})
     return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
 
 
@@ -120,39 +130,54 @@ def _clocks(file: Path | None, videos: dict[str, Path]) -> dict[str, TimeMap] | 
     return read_times(file, list(videos))
 
 
-def _floor_footage(args: argparse.Namespace, cameras: list[str]) -> dict[str, Path] | None:
-    """Return the floor clips by camera; None where the world comes from elsewhere."""
+def _floor_footage(
+    args: argparse.Namespace, cameras: list[str]
+) -> tuple[dict[str, Path] | None, tuple[Diagnostic, ...]]:
+    """Return the floor clips by camera, None where the world comes from elsewhere, and how they were matched.
+
+    What `--world` names is looked at before the long work.
+    """
     if not args.world:
-        return None
+        return None, ()
     kind, _, first = args.world[0].partition(":")
     if kind not in ("board", "feet", "points") or not first:
         message = f"--world {args.world[0]}: expected board:VIDEO..., feet:DIR or points:FILE."
         raise UsageError("world-unknown", message, "Give one of these.")
     if kind == "points":
-        return None
+        from calibration.world_points import read_points
+
+        read_points(Path(first))
+        return None, ()
     if kind == "feet":
         if len(args.world) > 1 or args.fps is None:
             raise UsageError("world-unknown", "--world feet:DIR needs one folder and --fps.", "Give both.")
-        return None
+        from mocap.pose2d.files import find_sources
+
+        find_sources(Path(first), len(cameras))
+        return None, ()
     from mocap.core.camera_names import match_cameras, normal_name
 
     paths = [Path(first), *(Path(p.removeprefix("board:")) for p in args.world[1:])]
     clips = footage(paths)
+    from mocap.media.probe import probe
+
+    for clip in clips.values():
+        probe(clip)
     if len(clips) == len(cameras):
-        return {c: clips[n] for c, n in match_cameras(cameras, list(clips), "floor videos").found.items()}
+        match = match_cameras(cameras, list(clips), "floor videos")
+        return {c: clips[n] for c, n in match.found.items()}, match.diagnostics
     keys = {normal_name(c): c for c in cameras}
-    return {keys.get(normal_name(n), n): path for n, path in clips.items()}
+    return {keys.get(normal_name(n), n): path for n, path in clips.items()}, ()
 
 
 def _world(
     args: argparse.Namespace, ui: Ui, result: RigResult, views: BoardViews, floor: dict[str, Path] | None
 ) -> WorldResult | None:
     if floor is not None:
-        from calibration.board_detect import detect_board
         from calibration.board_turns import agreed_with_rig
         from calibration.world import world_from_board
 
-        seen = detect_board(floor, views.board, ui.progress, max_frames=24)
+        seen = _floor_views(floor, views, ui)
         seen = agreed_with_rig(seen, result.rig)
         return world_from_board(result.rig, seen, args.board_thickness)
     if not args.world:
@@ -165,6 +190,23 @@ def _world(
     from mocap.cli.calibrate_feet import world_from_keypoints
 
     return world_from_keypoints(result.rig, Path(source), args.fps, ui.progress)
+
+
+def _floor_views(floor: dict[str, Path], views: BoardViews, ui: Ui) -> BoardViews:
+    """Return the views of the floor board; the board's description is right: it was just found by it."""
+    from calibration.board_detect import detect_board
+    from mocap.core.errors import InputError
+
+    try:
+        return detect_board(floor, views.board, ui.progress, max_frames=24)
+    except InputError as error:
+        if not error.code.startswith("board-"):
+            raise
+        raise InputError(
+            "world-board-not-seen",
+            f"The board was not found on the floor in {', '.join(str(p) for p in floor.values())}.",
+            "Lay the board of the calibration where cameras see it large and not too flat, print up, and film again.",
+        ) from error
 
 
 def _world_findings(world: WorldResult | None, videos: dict[str, Path]) -> list[Diagnostic]:
@@ -198,7 +240,7 @@ def _distance(text: str | None, cameras: list[str]) -> tuple[str, str, float] | 
         first, second, metres = fields[0].strip(), fields[1].strip(), float(fields[2])
     except (IndexError, ValueError):
         first, second, metres = "", "", 0.0
-    if first not in cameras or second not in cameras or first == second or metres <= 0:
+    if first not in cameras or second not in cameras or first == second or not 0 < metres < math.inf:
         raise UsageError(
             "distance-invalid",
             f"--distance {text}: expected two of the cameras {', '.join(cameras)} and metres, e.g. "
@@ -232,16 +274,30 @@ def _scale_check(rig: CameraRig, distance: tuple[str, str, float] | None) -> lis
 def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
-        f"{out}: {len(data['cameras'])} cameras, {data['verdict']}; {data['rms_px']:.2f} px"
+        f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
+        + (f" ({data['advice'][0]})" if data["advice"] else "")
+        + f"; {sane(data['rms_px'], 2, 'px', 1e3)}"
         + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
         + (" (held out)" if data["lengths"]["held_out"] else "")
     ]
     for name, c in data["cameras"].items():
         lines.append(
             f"  {name}: {c['rms_px']:.2f} px over {c['n_views']} views, {c['coverage_share']:.0%} of the picture "
-            f"covered, focal {c['focal_px'][0]:.1f} px, place to {c['center_sd_mm']:.1f} mm"
+            f"covered, focal {sane(c['focal_px'][0], 1, 'px', 20.0 * max(c['size_px']))}, "
+            f"place to {sane(c['center_sd_mm'], 1, 'mm', 1e3)}"
         )
     lines += [f"  do: {a}" for a in data["advice"]]
-    lines += [f"  note: {d['message']}" for d in data["diagnostics"]]
-    lines.append(f"world from: {data['world']['from']}. Report: {', '.join(f.name for f in files)}")
+    lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]
+    if data["kept"]:
+        lines.append(f"  the earlier calibration is kept as {data['kept']}")
+    lines.append(f"{_world_text(data['world'])} Report: {', '.join(f.name for f in files)}")
     return "\n".join(lines)
+
+
+def _world_text(world: dict[str, Any]) -> str:
+    if world["from"] == "cameras":
+        return "world from: cameras; floor and up are a guess, --world board:VIDEO gives them."
+    if "seen_by" not in world:
+        return f"world from: {world['from']}."
+    seen = f"seen by {', '.join(world['seen_by'])}, {world['reproj_median_px']:.2f} px"
+    return f"world from: {world['from']}, {seen}."

@@ -82,6 +82,10 @@ def test_a_rig_from_a_real_session(
         (["--world", "sky:x"], "world-unknown", 2),
         (["--world", "feet:poses"], "world-unknown", 2),
         (["--distance", "cam1,cam9,2.0"], "distance-invalid", 2),
+        (["--distance", "cam1,cam2,nan"], "distance-invalid", 2),
+        (["--board-thickness", "4"], "0.2 m", 2),
+        (["--world", "board:nofile.mp4"], "video-missing", 1),
+        (["--world", "points:nofile.csv"], "world-points-unreadable", 1),
         (["--lens", "gopro:foo:wide"], "gopro-lens-unknown", 1),
         (["--lens", "gopro:hero9:wide", "--lens", "gopro:hero9:wide", "--lens", "gopro:hero9:wide"], "lens-count", 1),
     ],
@@ -123,3 +127,25 @@ def test_a_measured_distance_shows_a_wrong_square_size() -> None:
     wrong = _scale_check(rig, ("c0", "c1", 2.2))
     assert [(d.code, str(d.severity)) for d in wrong] == [("board-scale-wrong", "quality")]
     assert "1.100 times" in wrong[0].message
+
+
+def test_a_lens_file_and_a_model_beside_a_preset_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["calibrate", "lens", "--board", SMALL, "a.mp4", "--out", str(tmp_path / "l.toml")]
+    for extra in (["--lens", "lens.toml"], ["--lens", "gopro:hero9:wide", "--model", "brown"]):
+        assert main([*arguments, *extra]) == 2
+        assert "lens-option-unused" in capsys.readouterr().err
+
+
+def test_what_failed_comes_first_and_an_earlier_result_is_kept(tmp_path: Path) -> None:
+    from mocap.cli.calibrate_text import finding_lines, keep_before, sane
+
+    found = [{"severity": s, "message": s} for s in ("info", "quality", "warning")]
+    assert finding_lines(found) == ["failed: quality", "warning: warning", "note: info"]
+    assert sane(119778.9, 1, "mm", 1e3) == sane(float("nan"), 1, "mm", 1e3) == "unknown"
+    (tmp_path / "rig.toml").write_text("old")
+    assert [keep_before(tmp_path / "rig.toml", tmp_path).name for _ in range(2)] == [  # type: ignore[union-attr]
+        "rig.before.toml",
+        "rig.before2.toml",
+    ]
