@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,24 +15,20 @@ if TYPE_CHECKING:
     from mocap.core.keypoints import Keypoints2D
 
 
-def world_from_keypoints(
-    rig: CameraRig, folder: Path, fps: Fraction, progress: Progress, times: Path | None = None
-) -> WorldResult:
-    """Return the rig in the world of the floor under the performer's feet.
+def world_from_keypoints(rig: CameraRig, folder: Path, fps: Fraction, progress: Progress) -> WorldResult:
+    """Return the rig in the world of the floor under the performer's feet, with what reading and choosing found.
 
-    times: clocks of the cameras, where the keypoints are not synchronous.
-
-    Raises: what `read_keypoints`, `read_times`, `choose_performer` and `world_from_feet` raise.
+    Raises: what `read_keypoints`, `choose_performer` and `world_from_feet` raise.
     """
     from mocap.pose2d.assemble import assemble
     from mocap.pose2d.files import read_keypoints
-    from mocap.pose2d.times import read_times
     from mocap.tracking.performer import choose_performer
 
     files = read_keypoints(folder, rig.names, fps, None, progress)
-    views = assemble(files.detections, read_times(times, rig.names) if times is not None else {})
-    performer = views.person(choose_performer(views, rig, None, progress).index)
-    return world_from_performer(rig, performer, fps, progress)
+    views = assemble(files.detections, {})
+    choice = choose_performer(views, rig, None, progress)
+    world = world_from_performer(rig, views.person(choice.index), fps, progress)
+    return replace(world, diagnostics=(*files.diagnostics, *choice.diagnostics, *world.diagnostics))
 
 
 def world_from_performer(rig: CameraRig, performer: Keypoints2D, fps: Fraction, progress: Progress) -> WorldResult:
