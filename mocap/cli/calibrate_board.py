@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mocap.cli.calibrate_output import require_safe
 from mocap.cli.ui import Result, Ui
 
 SUMMARY = "write a board as PDF at its exact size"
@@ -24,6 +25,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_print import write_board
 
+    require_safe(args.out, (), writes="pdf")
     board = parse_board(args.board)
     paper = write_board(args.out, board)
     width_m, height_m = board.size_m

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from mocap.cli.calibrate_keypoints import ASSUMED_FPS, add_keypoint_options, detect_performer, read_performer
+from mocap.cli.calibrate_output import result_file, rig_files
 from mocap.cli.ui import Result, Ui, UsageError
 
 SUMMARY = "tell whether a camera has moved: which, by how much, how sure, since which frame"
@@ -28,6 +30,14 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         raise UsageError("usage", "expected either VIDEO files or --keypoints DIR", "Give one of them.")
     if args.times is not None and args.keypoints is not None and args.fps is None:
         raise UsageError("usage", "--times needs --fps where keypoints are given", "Give the frame rate: --fps 60.")
+    with contextlib.ExitStack() as stack:
+        if args.out is not None:
+            inputs = [*rig_files(args.rig), *args.videos, args.keypoints, args.times]
+            stack.enter_context(result_file(args.out, inputs, writes="json", reports=()))
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.check import check_rig
     from calibration.files import read_rig_file
     from mocap.core.jsontext import dumps, jsonable

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mocap.cli.ui import Result, Ui, UsageError
+from mocap.cli.calibrate_output import require_safe, rig_files
+from mocap.cli.ui import Result, Ui
 
 SUMMARY = "write a rig in the format of another program"
 EXAMPLE = """mocap calibrate convert rig.toml --to pose2sim --out Calib.toml
@@ -35,11 +36,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import read_rig_file, write_rig
     from calibration.rig_export import FORMATS, Written, export_rig
 
+    require_safe(args.out, rig_files(args.rig), writes=args.to)
     found = read_rig_file(args.rig)
-    if args.out.exists() and args.out.samefile(args.rig):
-        raise UsageError(
-            "path-unusable", f"--out {args.out} is the file that is converted.", "Name another file; this one is kept."
-        )
     if args.to == "aniposelib":
         write_rig(args.out, found.rig, found.diagnostics)
         written = Written((args.out,), ())

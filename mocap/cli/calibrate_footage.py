@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mocap.cli.options import output_folder
+from mocap.cli.calibrate_output import VIDEO_SUFFIXES
 from mocap.cli.ui import UsageError
 from mocap.core.errors import InputError
 
@@ -20,25 +19,6 @@ BOARD_HELP = (
     "charuco:COLUMNSxROWS:square=M:marker=M:dict=NAME[:inverted][:legacy], chessboard:7x4:square=M (inner corners), "
     "aprilgrid:6x6:marker=M:gap=M, aruco:3x4:marker=M:gap=M:dict=NAME; lengths in metres"
 )
-_REPORT_SUFFIXES = (".json", ".html")
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mts")
-
-
-@contextlib.contextmanager
-def result_file(out: Path) -> Generator[None]:
-    """Have a folder that a calibration and its reports can be written to, known before long work.
-
-    Raises: UsageError path-unusable where a report would have the calibration's own name; SetupError as
-    `output_folder`.
-    """
-    if out.suffix.lower() in _REPORT_SUFFIXES:
-        raise UsageError(
-            "path-unusable",
-            f"--out {out}: the report beside the calibration would have that name.",
-            "Give a name that ends in .toml.",
-        )
-    with output_folder(out.absolute().parent):
-        yield
 
 
 def videos_by_camera(videos: Sequence[Path]) -> dict[str, Path]:
@@ -76,7 +56,7 @@ def expanded(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
 
 def footage(paths: Sequence[Path]) -> dict[str, Path]:
     """Return videos by camera; a folder stands for the videos in it."""
-    return videos_by_camera(expanded(paths, _VIDEO_SUFFIXES))
+    return videos_by_camera(expanded(paths, VIDEO_SUFFIXES))
 
 
 def given_lenses(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures
+from mocap.cli.calibrate_output import result_file, rig_files
+from mocap.cli.options import length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_keypoint_options(parser, is_required=True, has_place=False)
     size = parser.add_mutually_exclusive_group(required=True)
-    size.add_argument("--height", type=float, metavar="M", help="the person's height in metres, with shoes")
+    size.add_argument("--height", type=length_m(0.5, 2.6), metavar="M", help="height in metres, with shoes")
     size.add_argument("--bone", type=_bone, metavar="NAME=M", help="a length on the person, e.g. LHip-LKnee=0.42")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="rig to write (TOML); report beside it")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="rig to write; .people.json beside it")
 
 
 def _bone(text: str) -> tuple[str, str, float]:
@@ -59,10 +61,16 @@ def _bone(text: str) -> tuple[str, str, float]:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Read, place, find the floor, write rig and report."""
+    inputs = [*(f for lens in args.lens for f in rig_files(lens)), args.keypoints, args.times]
+    with result_file(args.out, inputs, reports=(".people.json",)):
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import write_rig
     from calibration.people import calibrate_people
     from mocap.core.jsontext import dumps, jsonable
-    from mocap.core.publish import publish_text
+    from mocap.core.publish import published_set
     from mocap.pose2d.assemble import assemble
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
@@ -83,8 +91,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     world, missing = _world(result.rig, person, args.fps, ui)
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
-    write_rig(args.out, rig)
-    report = args.out.with_suffix(".json")
+    report = args.out.with_suffix(".people.json")
     found = [*files.diagnostics, *who, *result.diagnostics, *missing, *(world.diagnostics if world is not None else ())]
     cameras = camera_figures(None, result.reprojection, result.certainty)
     data = jsonable(
@@ -99,7 +106,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             "seconds": laps.seconds,
         }
     )
-    publish_text(report, dumps(data) + "\n")
+    with published_set(args.out.parent) as folder:
+        write_rig(folder / args.out.name, rig)
+        (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
     return Result(data, _text(data))
 
 
@@ -146,6 +155,8 @@ def _placed(
     try:
         result = placed(person)
     except InputError as error:
+        if error.code not in ("people-no-start", "people-disconnected"):
+            raise
         raise InputError(
             "people-several",
             f"Up to {views.n_persons} people are seen at once, and the likeliest performer of each camera alone does "

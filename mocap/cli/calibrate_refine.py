@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import Performer, add_keypoint_options, camera_figures, read_performer
+from mocap.cli.calibrate_output import result_file, rig_files
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("rig", type=Path, metavar="RIG", help="calibrated cameras, any known format")
     add_keypoint_options(parser, is_required=True)
-    parser.add_argument("--out", required=True, type=Path, metavar="RIG2", help="rig to write (TOML); report beside it")
+    parser.add_argument("--out", required=True, type=Path, metavar="RIG2", help="rig to write; .refine.json beside it")
     parser.add_argument(
         "--clocks", action="store_true", help="re-solve the cameras' clocks too; written beside RIG2 as .times.json"
     )
@@ -32,10 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Read, refine, write rig, clocks and report."""
+    reports = (".refine.json", ".times.json") if args.clocks else (".refine.json",)
+    with result_file(args.out, [*rig_files(args.rig), args.keypoints, args.times], reports=reports):
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import read_rig_file, write_rig
     from calibration.refine import refine_extrinsics
     from mocap.core.jsontext import dumps, jsonable
-    from mocap.core.publish import publish_text
+    from mocap.core.publish import published_set
     from sessions.timing import Laps
 
     laps = Laps()
@@ -52,11 +59,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("keypoints")
     result = refine_extrinsics(file.rig, performer.detections, free_time_offsets=args.clocks, progress=ui.progress)
     laps.lap("refine")
-    write_rig(args.out, result.rig)
-    report = args.out.with_suffix(".json")
+    report = args.out.with_suffix(".refine.json")
     files = [args.out, report]
     if args.clocks:
-        files.append(publish_text(args.out.with_suffix(".times.json"), dumps(_clocks(result, performer)) + "\n"))
+        files.append(args.out.with_suffix(".times.json"))
     verdict = _verdict(result)
     found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
     data = jsonable(
@@ -75,7 +81,11 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             "seconds": laps.seconds,
         }
     )
-    publish_text(report, dumps(data) + "\n")
+    with published_set(args.out.parent) as folder:
+        write_rig(folder / args.out.name, result.rig)
+        (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
+        for clocks in files[2:]:
+            (folder / clocks.name).write_text(dumps(_clocks(result, performer)) + "\n", "utf-8")
     return Result(data, _text(data), quality_ok=verdict != "redo")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from calibration.board import parse_board
-from calibration.files import read_rig
+from calibration.files import read_rig, write_rig
 from mocap.cli.main import main
 from tests.calibration.board_clips import N_FRAMES, Edit, arc_rig, film
 
@@ -122,8 +122,10 @@ def test_the_cause_and_the_remedy_are_named_and_old_results_stay(
     edits: tuple[Edit, ...], spec: str, code: str, cause: str, do: str, clips: Clips, tmp_path: Path, capsys: Capture
 ) -> None:
     old = {name: tmp_path / name for name in ("rig.toml", "rig.json", "rig.html")}
-    for file in old.values():
-        file.write_text(f"the last good {file.name}")
+    write_rig(old["rig.toml"], RIG)
+    old["rig.json"].write_text('{"diagnostics": []}')
+    old["rig.html"].write_text("<title>Calibration of 4 cameras</title>")
+    before = {name: file.read_bytes() for name, file in old.items()}
     assert calibrate(old["rig.toml"], clips(*edits), spec=spec) == 1
     error = said(capsys)["error"]
     assert error["code"] == code
@@ -131,7 +133,7 @@ def test_the_cause_and_the_remedy_are_named_and_old_results_stay(
     assert do in error["advice"]
     assert sorted(f.name for f in tmp_path.iterdir()) == sorted(old)
     for name, file in old.items():
-        assert file.read_text() == f"the last good {name}"
+        assert file.read_bytes() == before[name]
 
 
 def test_a_wrong_square_size_shows_by_a_measured_distance(clips: Clips, tmp_path: Path, capsys: Capture) -> None:
@@ -204,11 +206,12 @@ def test_a_report_that_cannot_be_written_leaves_the_old_rig(
 
     monkeypatch.setattr(calibration.report, "write_rig_report", full)
     out = tmp_path / "rig.toml"
-    out.write_text("the last good rig")
+    write_rig(out, RIG)
+    before = out.read_bytes()
     assert calibrate(out, clips(as_it_is, as_it_is)) == 1
     assert said(capsys)["error"]["code"] == "output-full"
     assert [f.name for f in tmp_path.iterdir()] == ["rig.toml"]
-    assert out.read_text() == "the last good rig"
+    assert out.read_bytes() == before
 
 
 def test_places_that_cannot_hold_the_result_are_refused_before_the_work(

@@ -81,7 +81,7 @@ def test_a_stale_rig_is_refined_with_figures_per_camera(
     camera = data["cameras"]["cam2"]
     assert camera["after"]["median_px"] < 0.7 * camera["before"]["median_px"]
     assert camera["certainty"]["center_sd_mm"] > 0
-    assert json.loads((tmp_path / "rig2.json").read_text("utf-8"))["summary"] == data["summary"]
+    assert json.loads((tmp_path / "rig2.refine.json").read_text("utf-8"))["summary"] == data["summary"]
     clocks = json.loads((tmp_path / "rig2.times.json").read_text("utf-8"))
     assert clocks["cameras"][clocks["reference"]]["offset_s"] == 0
     assert max(abs(c["offset_s"]) for c in clocks["cameras"].values()) < 0.01
@@ -122,7 +122,7 @@ def test_cameras_are_placed_from_people_and_a_bone(
     assert np.abs(gap - true_gap).max() < 0.08
     assert data["cameras"]["cam1"]["after"]["median_px"] < 4
     assert 0 < data["scale_sd_share"] < 0.02
-    assert out.with_suffix(".json").is_file()
+    assert out.with_suffix(".people.json").is_file()
 
 
 def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path) -> None:
@@ -143,7 +143,9 @@ def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path) -> No
     write_openpose(tmp_path / "pose", cameras)
     R = quat_to_matrix(quat_exp(np.array([0.4, -0.9, 1.7])))
     floating = moved_rig(take.rig, R, np.array([1.0, -2.0, 3.0]))
-    placed = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress()).rig
+    result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress())
+    placed = result.rig
+    assert "performer-chosen" in {d.code for d in result.diagnostics}
     for name in take.rig.names:
         a, b = placed[name], take.rig[name]
         assert a.center_world_m[2] == pytest.approx(b.center_world_m[2], abs=0.06)
