@@ -20,7 +20,7 @@ from calibration.match import PixelFit
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.jsontext import dumps, write_text
-from mocap.core.keypoints import Keypoints2D
+from mocap.core.keypoints import Keypoints2D, KeypointSet
 from mocap.core.timeline import Timeline, TimeMap
 from sessions.lock import take_lock
 
@@ -274,11 +274,17 @@ def _camera(detections: Keypoints2D, name: str) -> int:
     return detections.camera_names.index(name)
 
 
+def find_keypoint(keypoint_set: KeypointSet, name: str) -> int | None:
+    """Return the keypoint that a person means: by its name in the set, else by its canonical landmark."""
+    return keypoint_set.names.index(name) if name in keypoint_set.names else keypoint_set.index(name or " ")
+
+
 def _keypoint(detections: Keypoints2D, name: str) -> int:
-    if name not in detections.keypoint_set.names:
+    found = find_keypoint(detections.keypoint_set, name)
+    if found is None:
         have = ", ".join(detections.keypoint_set.names)
         raise InputError("edit-invalid", f"An edit names keypoint {name!r}; the set has {have}.", "Undo that edit.")
-    return detections.keypoint_set.names.index(name)
+    return found
 
 
 def _move_point(

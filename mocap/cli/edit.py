@@ -9,6 +9,7 @@ from mocap.cli.options import point
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
+    from mocap.core.errors import InputError
     from sessions.edits import Edit
     from sessions.folder import Session, Take
 
@@ -117,11 +118,11 @@ def _to_undo(take: Take, number: int | None) -> int:
 
 
 def _check(session: Session, take: Take, values: dict[str, Any]) -> None:
-    """Refuse cameras, frames and keypoints that the take does not have. Raises InputError edit-invalid."""
+    """Refuse cameras, frames, times, places and keypoints that the take lacks. Raises InputError edit-invalid."""
+    if "start_s" in values:
+        _check_trim(session, take, values)
     if "camera" not in values:
         return
-    from mocap.core.errors import InputError
-    from mocap.core.keypoints import keypoint_set_names, load_keypoint_set
     from mocap.media.probe import probe
     from sessions.cameras import match_recordings
     from sessions.process import load_rig
@@ -130,19 +131,57 @@ def _check(session: Session, take: Take, values: dict[str, Any]) -> None:
     camera = values["camera"]
     if camera not in recordings:
         have = ", ".join(recordings)
-        raise InputError("edit-invalid", f"Take {take.name} has no camera {camera!r}; it has {have}.", f"Name {have}.")
+        raise _invalid(f"Take {take.name} has no camera {camera!r}; it has {have}.", f"Name {have}.")
     if frames := [values[k] for k in ("frame", "start_frame", "end_frame") if k in values]:
-        n = probe(recordings[camera].path).n_frames
+        info = probe(recordings[camera].path)
+        n = info.n_frames
         is_inside = frames[0] < n if len(frames) == 1 else frames[0] < frames[1] <= n
         if frames[0] < 0 or not is_inside:
             said = " to ".join(str(f) for f in frames)
             expected = f"a frame from 0 to {n - 1}" if len(frames) == 1 else f"0 <= START < END <= {n}"
-            raise InputError("edit-invalid", f"{camera}: expected {expected}, got {said}.", "Look the frames up.")
-    names = values.get("keypoints", [values["keypoint"]] if "keypoint" in values else [])
-    known = {n for name in keypoint_set_names() for n in load_keypoint_set(name).names} if names else set()
-    if unknown := sorted(set(names) - known):
-        have = ", ".join(sorted(known))
-        raise InputError("edit-invalid", f"There is no keypoint {', '.join(unknown)}.", f"Choose from: {have}.")
+            raise _invalid(f"{camera}: expected {expected}, got {said}.", "Look the frames up.")
+        x_px, y_px = values.get("xy_px", (0.0, 0.0))
+        # A limb may be just outside the picture; a place a whole picture away is a slip.
+        if not (-1 <= x_px / info.width_px <= 2 and -1 <= y_px / info.height_px <= 2):
+            size = f"{info.width_px}x{info.height_px}"
+            raise _invalid(f"{camera}: {x_px:g},{y_px:g} is far outside its picture of {size}.", "Give X,Y in pixels.")
+    if names := values.get("keypoints", [values["keypoint"]] if "keypoint" in values else []):
+        _check_keypoints(session, take, names)
+
+
+def _check_trim(session: Session, take: Take, values: dict[str, Any]) -> None:
+    """Refuse a trim that leaves nothing, where a run has placed the cameras in time."""
+    import numpy as np
+
+    from sessions.seen import stored_views
+
+    if not session.rig_file.is_file() or (views := stored_views(session, take)) is None:
+        return
+    first_s, last_s = float(np.nanmin(views.time_s)), float(np.nanmax(views.time_s))
+    if values["start_s"] > last_s or values["end_s"] <= first_s:
+        raise _invalid(
+            f"Take {take.name} runs from {first_s:.3f} to {last_s:.3f} s; "
+            f"{values['start_s']:g} to {values['end_s']:g} s leaves nothing of it.",
+            "Give seconds of master time, as in the report.",
+        )
+
+
+def _check_keypoints(session: Session, take: Take, names: list[str]) -> None:
+    from mocap.core.keypoints import keypoint_set_names, load_keypoint_set
+    from sessions.edits import find_keypoint
+    from sessions.seen import keypoint_set_of, stored_views
+
+    own = keypoint_set_of(session, take, stored_views(session, take))
+    sets = [own] if own is not None else [load_keypoint_set(n) for n in keypoint_set_names()]
+    if unknown := [n for n in names if all(find_keypoint(s, n) is None for s in sets)]:
+        have = ", ".join(dict.fromkeys(n for s in sets for n in s.names))
+        raise _invalid(f"Take {take.name} has no keypoint {', '.join(unknown)}; it has {have}.", "Choose one of them.")
+
+
+def _invalid(message: str, advice: str) -> InputError:
+    from mocap.core.errors import InputError
+
+    return InputError("edit-invalid", message, advice)
 
 
 def _line(edit: Edit, is_in_force: bool) -> str:

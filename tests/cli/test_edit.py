@@ -100,6 +100,7 @@ def test_undo_takes_back_the_last_one_in_force_and_can_be_undone(edit: Edit, tmp
         (("mask", "cam1", 3, 3), "edit-invalid", "START < END"),
         (("mask", "cam1", 0, 3, "Tail"), "edit-invalid", "Tail"),
         (("move", "cam1", 7, "LWrist", "1,2"), "edit-invalid", "from 0 to 6"),
+        (("move", "cam1", 6, "LWrist", "9000,2"), "edit-invalid", "64x48"),
         (("offset", "cam9", "--by", 1), "edit-invalid", "cam9"),
         (("offset", "cam1", "--by", "nan"), "edit-invalid", "finite"),
         (("trim", 2, 1), "edit-invalid", "in order"),

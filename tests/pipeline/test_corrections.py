@@ -41,3 +41,14 @@ def test_a_trim_from_the_command_shortens_the_result(session: Path, mocap: Mocap
     assert timeline.start_s == pytest.approx(0.2)
     _, status = mocap("status", session)
     assert status["takes"]["wave"]["edits"] == 1
+
+
+def test_a_processed_take_refuses_what_lies_outside_its_time_and_keypoints(session: Path, mocap: Mocap) -> None:
+    seen = run(session).solved.detections
+    status, data = mocap("edit", f"{session}/wave", "trim", 100, 200)
+    assert (status, data["error"]["code"]) == (1, "edit-invalid")
+    status, data = mocap("edit", f"{session}/wave", "mask", "cam1", 0, 3, "Tail")
+    assert (status, data["error"]["code"]) == (1, "edit-invalid")
+    assert ", ".join(seen.keypoint_set.names) in data["error"]["message"]
+    assert mocap("edit", f"{session}/wave", "mask", "cam1", 0, 3, "LWrist")[0] == 0
+    run(session)

@@ -46,6 +46,15 @@ def test_a_moved_point_is_where_the_person_put_it(tmp_path: Path) -> None:
     assert changed.sum() == 1
 
 
+def test_a_keypoint_can_be_named_by_its_landmark(tmp_path: Path) -> None:
+    path = tmp_path / "edits.jsonl"
+    append_edit(path, "move_point", camera="a", frame=0, keypoint="LWrist", xy_px=[1.5, 2.5])
+    mediapipe = load_keypoint_set("blazepose33")
+    xy, score = np.zeros((1, 2, 1, 33, 2), np.float32), np.ones((1, 2, 1, 33), np.float32)
+    got = apply_edits(Keypoints2D(mediapipe, ("a",), xy, score, np.array([[0.0, 0.1]])), read_edits(path))
+    assert got.xy_px[0, 0, 0, mediapipe.names.index("left_wrist")].tolist() == [1.5, 2.5]
+
+
 def test_a_mask_hides_keypoints_of_some_frames(tmp_path: Path) -> None:
     path = tmp_path / "edits.jsonl"
     append_edit(path, "mask", camera="a", start_frame=2, end_frame=5, keypoints=["LElbow"])
