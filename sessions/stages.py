@@ -159,7 +159,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
     return (*gates, *rig_bias(take, wrong))
 
 
-IDENTITY = Stage("identity", 1, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
+IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 6, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
 SOLVE = Stage("solve", 9, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
@@ -169,7 +169,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("clocks", 4, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("clocks", 5, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
     Stage("times", 3, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,

@@ -149,6 +149,23 @@ class Keypoints2D:
         )
 
 
+MIN_FOR_STEP = 8
+"""Fewer frames with detections than this do not show a step: their distances are chance."""
+
+
+def looked_at(has_any: np.ndarray) -> slice:
+    """Return the frames of one camera that a model looked at, given which ones have any detection [frame] bool.
+
+    A quick look takes every n-th frame only. The others are empty because nobody looked, which says nothing of whether
+    somebody was there: n is the greatest common divisor of the distances of frames with detections.
+    """
+    (frame,) = np.nonzero(has_any)
+    if len(frame) < MIN_FOR_STEP:
+        return slice(None)
+    step = int(np.gcd.reduce(np.diff(frame)))
+    return slice(int(frame[0]) % step, None, step)
+
+
 @dataclass(frozen=True, eq=False)
 class Points3D:
     """Reconstructed keypoints of one subject in the world. Axes: frame keypoint."""

@@ -14,7 +14,7 @@ from mocap.core.timeline import TimeMap
 from mocap.sync.coarse import LagScores
 from mocap.sync.evidence import Evidence
 from mocap.sync.fuse import fuse
-from mocap.sync.signals import Detected, clean_people, kernel_s, smooth
+from mocap.sync.signals import Detected, clean_people, kernel_s, only_looked_at, smooth
 from mocap.sync.with_rig import MotionClocks, clocks_with_rig
 from mocap.sync.without_rig import PairSync, synchronise_pair
 
@@ -58,7 +58,7 @@ def motion_evidence(
 ) -> MotionEvidence:
     """Return what the motion of the people in the views says of their clocks. With a rig, its cameras are the views."""
     progress = progress or NoProgress()
-    usable = {n: v for n, v in views.items() if len(v.time_s) > 2 and np.isfinite(v.xy_px).any()}
+    usable = {n: only_looked_at(v) for n, v in views.items() if len(v.time_s) > 2 and np.isfinite(v.xy_px).any()}
     if rig is not None:
         return _with_rig(usable, CameraRig(tuple(rig[n] for n in usable)), progress)
     return _without_rig(usable, progress)

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mocap.core.keypoints import KeypointSet
+from mocap.core.keypoints import KeypointSet, looked_at
 
 MIN_SCORE = 0.1
 KERNEL_S = 0.035
@@ -52,6 +52,24 @@ class Detected(Protocol):
     def time_s(self) -> np.ndarray:
         """[frame] on the camera's clock."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class _LookedAt:
+    """The frames of a view that a model looked at."""
+
+    keypoint_set: KeypointSet
+    xy_px: np.ndarray
+    score: np.ndarray
+    time_s: np.ndarray
+
+
+def only_looked_at(view: Detected) -> Detected:
+    """Return a view without the frames that a quick look left out: smoothing goes by the frames that there are."""
+    which = looked_at(np.asarray(np.isfinite(view.xy_px[..., 0]).any((1, 2))))
+    if which.step in (None, 1):
+        return view
+    return _LookedAt(view.keypoint_set, view.xy_px[which], view.score[which], view.time_s[which])
 
 
 @dataclass(frozen=True, eq=False)

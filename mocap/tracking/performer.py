@@ -6,7 +6,7 @@ Tracklets per view -> people (groups of tracklets that the views agree on) -> th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.core.keypoints import Keypoints2D, KeypointSet
+from mocap.core.keypoints import Keypoints2D, KeypointSet, looked_at
 from mocap.core.progress import NoProgress, Progress
 from mocap.tracking.assign import members, nearest_frames, settle
 from mocap.tracking.consistency import Sampled, normalised
@@ -80,6 +80,13 @@ def choose_performer(
     """
     rig = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
+    packed, frame = _looked_at(detections)
+    if packed is not detections:
+        choice = choose_performer(packed, rig, subject_at_m, progress)
+        index = np.full(detections.time_s.shape, -1)
+        for c, n in np.argwhere(frame >= 0):
+            index[c, frame[c, n]] = choice.index[c, n]
+        return replace(choice, index=index)
     body = body_keypoints(detections.keypoint_set)
     xy = np.where((detections.score[..., body] >= MIN_SCORE)[..., None], detections.xy_px[..., body, :], np.nan)
     size = person_size_px(xy)
@@ -111,6 +118,25 @@ def choose_performer(
     finally:
         progress.finish()
     return _report(detections, index[0], before[0], tracklets, tuple(candidates[int(i)] for i in order), subject_at_m)
+
+
+def _looked_at(detections: Keypoints2D) -> tuple[Keypoints2D, np.ndarray]:
+    """Return the detections without frames that no model looked at, and which frame each is [camera frame], -1 none.
+
+    Of a quick look every camera has frames of its own: views are compared at the nearest ones that were looked at.
+    """
+    has_any: np.ndarray = np.asarray(np.isfinite(detections.xy_px[..., 0]).any((2, 3)))
+    rows = [np.arange(detections.n_frames)[looked_at(row)] for row in has_any]
+    frame = np.full((len(rows), max(map(len, rows), default=0)), -1)
+    for c, row in enumerate(rows):
+        frame[c, : len(row)] = row
+    if frame.shape == detections.time_s.shape and (frame == np.arange(detections.n_frames)).all():
+        return detections, frame
+    camera, at, is_pad = np.arange(len(rows))[:, None], np.maximum(frame, 0), frame < 0
+    xy_px = np.where(is_pad[..., None, None, None], np.nan, detections.xy_px[camera, at])
+    score = np.where(is_pad[..., None, None], 0.0, detections.score[camera, at])
+    time_s = np.where(is_pad, np.nan, detections.time_s[camera, at])
+    return Keypoints2D(detections.keypoint_set, detections.camera_names, xy_px, score, time_s), frame
 
 
 def body_keypoints(keypoint_set: KeypointSet) -> np.ndarray:

@@ -1,0 +1,82 @@
+"""A take of which every camera was looked at in every n-th frame only, as `preview` does."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+import pytest
+
+from mocap.core.camera import CameraRig
+from mocap.core.keypoints import looked_at
+from mocap.core.observations import common_timeline
+from mocap.core.timeline import TimeMap
+from mocap.pose2d.assemble import assemble
+from mocap.pose2d.detections import CameraDetections
+from mocap.reconstruct.points import reconstruct_points
+from mocap.solve.take import solve_take
+from mocap.sync.motion import synchronise_motion
+from mocap.synth.detections import Faults, detect
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+from mocap.tracking.performer import choose_performer
+from tests.sync.conftest import Lively, worst_error_s
+
+MAPS = {n: TimeMap(o) for n, o in zip(("cam1", "cam2", "cam3", "cam4"), (0.0, 0.2167, -0.3833, 0.1371), strict=True)}
+SECONDS = 8.0
+RATES = {"cam1": (60, 4), "cam2": (60, 4), "cam3": (50, 3), "cam4": (60, 4)}
+"""Frames a second, and which are looked at."""
+
+
+@pytest.fixture(scope="module")
+def rig() -> CameraRig:
+    return ring_rig(4, np.random.default_rng(11))
+
+
+@pytest.fixture(scope="module")
+def views(rig: CameraRig) -> dict[str, CameraDetections]:
+    out: dict[str, CameraDetections] = {}
+    person = cast(Performer, Lively(12))
+    for c, (name, (fps, stride)) in enumerate(RATES.items()):
+        n = round(SECONDS * fps)
+        rng = np.random.default_rng(c)
+        found = detect([person], rig, Fraction(fps), n, rng, faults=Faults(noise_px=2.0), time_maps=MAPS).keypoints
+        xy_px, score = found.xy_px[c].copy(), found.score[c].copy()
+        unseen = np.arange(n) % stride != 0
+        xy_px[unseen], score[unseen] = np.nan, 0.0
+        out[name] = CameraDetections(found.keypoint_set, xy_px, score, np.arange(n) / fps, (1280, 720))
+    return out
+
+
+def test_motion_places_the_clocks(rig: CameraRig, views: dict[str, CameraDetections]) -> None:
+    maps = synchronise_motion(views, rig).maps
+    assert set(maps) == set(MAPS)
+    assert worst_error_s(maps, MAPS, SECONDS) < 0.010
+
+
+def test_the_performer_is_found_and_solved(rig: CameraRig, views: dict[str, CameraDetections]) -> None:
+    seen = assemble(views, MAPS)
+    choice = choose_performer(seen, rig)
+    has_any = np.isfinite(seen.xy_px[..., 0]).any((2, 3))
+    assert ((choice.index >= 0) == has_any).mean() > 0.99
+    assert min(choice.summary["share_of_frames"].values()) > 0.95
+    person = seen.person(choice.index)
+    timeline = common_timeline(person.time_s, Fraction(60))
+    points = reconstruct_points(person, rig, timeline)
+    xyz = points.points.xyz_m
+    truth = Lively(12).points(timeline.time_s)
+    assert np.isfinite(xyz[30:-30]).all(-1).mean() > 0.95
+    assert np.nanmedian(np.linalg.norm(xyz - truth, axis=-1)) < 0.02
+    take = solve_take(rig, points)
+    assert np.nanmedian(np.linalg.norm(take.keypoints.xyz_m - truth, axis=-1)) < 0.02
+
+
+def test_frames_with_detections_tell_which_were_looked_at() -> None:
+    has_any = np.zeros(100, bool)
+    has_any[2::4] = True
+    has_any[30:50] = False
+    assert looked_at(has_any) == slice(2, None, 4)
+    has_any[31] = True
+    assert looked_at(has_any) == slice(0, None, 1)
+    assert looked_at(np.zeros(100, bool)) == slice(None)
