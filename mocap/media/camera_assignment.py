@@ -14,10 +14,16 @@ from mocap.media.chapters import chapter_name
 from mocap.media.fingerprint import fingerprint
 from mocap.media.video_info import VideoInfo
 
-_COUNTED = re.compile(r"(img|mvi|dsc|dscn|vid|mov|clip|video|pxl|c|p|100gopro|dji)?[_\-. ]*\d*", re.IGNORECASE)
-"""File names that a camera counts up by itself and that name no camera; so does `DCIM/100GOPRO` of folders."""
+_COUNTED = re.compile(
+    r"(img|mvi|dsc|dscn|vid|mov|clip|video|pxl|c|p|100gopro|dji)?([_\-. ]*e?\d++)*[_\-. ]*([~(]\d+\)?)?", re.IGNORECASE
+)
+"""File names that a camera counts up or dates by itself and that name no camera; so does `DCIM/100GOPRO` of folders."""
 
-_CARD_FOLDER = re.compile(r"dcim|\d{3}(gopro|canon|media|_pana|apple|msdcf|nikon).*|", re.IGNORECASE)
+_CARD_FOLDER = re.compile(
+    r"dcim|camera|clip|private|m4root|avchd|bdmv|stream|\d{6}_{1,2}[a-z]?|dji_\d{3}|"
+    r"\d{3}(gopro|canon|media|_pana|apple|msdcf|nikon|nd|dji).*|",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,13 @@ def assign_cameras(
     Raises: InputError camera-count-mismatch, camera-twice, cameras-unmatched, video-twice, camera-films-twice,
         camera-swapped.
     """
+    check_different(recordings)
     by_path = {str(r.path): r for r in recordings}
     serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
     in_order: CameraMatch | None = None
     failure: InputError | None = None
     found: Assignment | None = None
-    for keys in (list(by_path), [_folder(r.path) for r in recordings], _short_serials(serials)):
+    for keys in (list(by_path), [camera_folder(r.path) for r in recordings], _short_serials(serials)):
         if len(keys) != len(recordings):
             continue
         try:
@@ -73,7 +80,6 @@ def assign_cameras(
     if found is None:
         assert failure is not None, "a match that failed for every kind of name said why"
         raise failure
-    check_different(recordings)
     check_serials(found.cameras, known or {})
     return found
 
@@ -105,8 +111,8 @@ def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
     stems = [p.stem for p in paths]
     serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
     tries = (
-        stems if not any(_is_counted(p) for p in paths) else [],
-        [_folder(p) for p in paths],
+        stems if not any(is_counted(p) for p in paths) else [],
+        [camera_folder(p) for p in paths],
         _short_serials(serials),
         stems,
     )
@@ -179,13 +185,14 @@ def serial_numbers(cameras: Mapping[str, VideoInfo]) -> dict[str, str]:
     return {n: r.gopro.serial for n, r in cameras.items() if r.gopro is not None and r.gopro.serial}
 
 
-def _is_counted(path: Path) -> bool:
+def is_counted(path: Path) -> bool:
+    """Say whether a file has a name that its camera gave it."""
     name = chapter_name(path)
     has_own_name = name is not None and normal_name(path.stem) != normal_name(path.stem[:8])
     return (name is not None and not has_own_name) or _COUNTED.fullmatch(path.stem) is not None
 
 
-def _folder(path: Path) -> str:
+def camera_folder(path: Path) -> str:
     """Return the nearest folder's name that is not one of a memory card's."""
     folders = (p.name for p in path.absolute().parents)
     return next((f for f in folders if not _CARD_FOLDER.fullmatch(f)), "")

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from mocap.core.errors import InputError
-from mocap.media.camera_assignment import Assignment, assign_cameras, check_serials, name_cameras, serial_numbers
+from mocap.media.camera_assignment import (
+    Assignment,
+    assign_cameras,
+    camera_folder,
+    check_serials,
+    is_counted,
+    name_cameras,
+    serial_numbers,
+)
 from mocap.media.encode import write_video
 from mocap.media.gopro_facts import GoProFacts
 from mocap.media.probe import VideoInfo, probe
@@ -52,6 +60,30 @@ def test_folders_of_a_memory_card_do_not_count(recordings: Make) -> None:
     assert names(given) == ["left", "right"]
 
 
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "VID_20261122_120000",
+        "PXL_20261122_120000123",
+        "20261122_120000",
+        "DJI_20240101_0001",
+        "DJI_20240101120000_0001",
+        "IMG_E1234",
+        "IMG_1234",
+    ],
+)
+@pytest.mark.parametrize("card", ["", "DCIM/Camera/", "DCIM/DJI_001/", "DCIM/202611__/", "PRIVATE/M4ROOT/CLIP/"])
+def test_names_of_phones_drones_and_cards_name_no_camera(stem: str, card: str) -> None:
+    left, right = (Path(f"/shoot/{side}/{card}{stem}.mp4") for side in ("left", "right"))
+    assert is_counted(left)
+    assert (camera_folder(left), camera_folder(right)) == ("left", "right")
+
+
+@pytest.mark.parametrize("stem", ["left", "cam1", "gp1", "kitchen_2", "c_front", "DJI_left"])
+def test_names_that_people_give_name_the_camera(stem: str) -> None:
+    assert not is_counted(Path(f"/shoot/{stem}.mp4"))
+
+
 def test_serial_numbers_name_the_cameras_in_one_folder(recordings: Make) -> None:
     given = recordings("GX010001.MP4", "GX010044.MP4", serials=("C3281324500963", "C3281325934846"))
     assert names(given) == ["cam_0963", "cam_4846"]
@@ -78,6 +110,13 @@ def test_one_video_for_two_cameras_is_refused(recordings: Make, tmp_path: Path) 
     copy.write_bytes(first.path.read_bytes())
     with pytest.raises(InputError) as caught:
         name_cameras([first, probe(copy)])
+    assert caught.value.code == "video-twice"
+
+
+def test_one_file_given_twice_is_said_before_names_are_matched(recordings: Make) -> None:
+    first, second = recordings("gp1.mp4", "gp2.mp4")
+    with pytest.raises(InputError) as caught:
+        assign_cameras(RIG, [first, first, second])
     assert caught.value.code == "video-twice"
 
 

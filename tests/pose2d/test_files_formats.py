@@ -91,6 +91,35 @@ def test_coco_annotations_bring_names_and_visibility(tmp_path: Path) -> None:
     assert np.isnan(d.xy_px[2, 0, 2]).all()
 
 
+@pytest.mark.parametrize("pattern", ["frame_{0:06d}_png.rf.{1}.jpg", "frame_{:06d}_2d.jpg", "cam1/frame_{:06d}_2d.jpg"])
+def test_image_names_count_by_the_number_that_differs(tmp_path: Path, pattern: str) -> None:
+    items = [{"image_id": pattern.format(f, "8ab3c" * (1 + f % 2)), "keypoints": flat(f, 0)} for f in range(N)]
+    (tmp_path / "cam1.json").write_text(json.dumps(items))
+    d = read_keypoints(tmp_path, ["cam1"], 50).detections["cam1"]
+    np.testing.assert_array_equal(d.xy_px[:, 0], XYS[:, 0, :, :2])
+
+
+def test_two_images_of_one_frame_are_refused(tmp_path: Path) -> None:
+    items = [{"image_id": name, "keypoints": flat(0, 0)} for name in ("a_1.jpg", "b_1.jpg")]
+    (tmp_path / "cam1.json").write_text(json.dumps(items))
+    with pytest.raises(InputError) as caught:
+        read_keypoints(tmp_path, ["cam1"], 50)
+    assert caught.value.code == "keypoints-frame-numbers"
+
+
+def test_deeplabcut_rows_may_be_numbered_with_decimals_but_not_twice(tmp_path: Path) -> None:
+    rows = dlc_rows(1)
+    for f, row in enumerate(rows[-N:]):
+        row[0] = f"{f}.0"
+    path = tmp_path / "cam1.csv"
+    path.write_text("\n".join(",".join(r) for r in rows))
+    assert read_keypoints(tmp_path, ["cam1"], 50).detections["cam1"].xy_px.shape[0] == N
+    path.write_text("\n".join(",".join(r) for r in [*rows, rows[-1]]))
+    with pytest.raises(InputError) as caught:
+        read_keypoints(tmp_path, ["cam1"], 50)
+    assert caught.value.code == "keypoints-frame-numbers"
+
+
 def dlc_rows(individuals: int) -> list[list[str]]:
     people = [f"ind{i + 1}" for i in range(individuals)]
     head = [("scorer", "m"), ("bodyparts", ""), ("coords", "")]

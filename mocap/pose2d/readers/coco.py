@@ -7,6 +7,7 @@ annotations: `{"images", "annotations", "categories"}` with visibility 0, 1, 2 i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -14,11 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from mocap.pose2d.readers.frames import openpose_people
-from mocap.pose2d.readers.raw import RawKeypoints, broken, collect, last_number
+from mocap.core.errors import InputError
+from mocap.pose2d.readers.frames import frame_numbers, openpose_people
+from mocap.pose2d.readers.raw import RawKeypoints, broken, collect
 
 _VISIBILITY = {0: 0.0, 1: 0.5, 2: 1.0}
 """COCO: 0 not labelled, 1 labelled but hidden, 2 seen; as a score."""
+
+
+_EXPORT_HASH = re.compile(r"\.rf\.[0-9a-zA-Z]+$")
+"""Roboflow's exports end each image name with a hash, whose digits count nothing."""
 
 
 def is_coco(document: Any) -> bool:
@@ -32,13 +38,18 @@ def is_coco(document: Any) -> bool:
 
 
 def read_coco(document: Any, path: Path) -> RawKeypoints:
-    """Return the detections of one camera. Raises InputError keypoints-broken, keypoints-count."""
+    """Return the detections of one camera.
+
+    Raises: InputError keypoints-broken, keypoints-count, keypoints-frame-numbers.
+    """
     try:
         if isinstance(document, list):
-            return collect(_by_frame((_number(e["image_id"]), e["keypoints"]) for e in document), path)
+            number_of = _numbers([e["image_id"] for e in document], path)
+            return collect(_by_frame((number_of[e["image_id"]], e["keypoints"]) for e in document), path)
         if "annotations" in document:
             return _annotations(document, path)
-        frames = [(_number(image), _bodies(entry)) for image, entry in document.items()]
+        number_of = _numbers(list(document), path)
+        frames = [(number_of[image], _bodies(entry)) for image, entry in document.items()]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise broken(path, f"unexpected content ({type(error).__name__}: {error})") from error
     return collect(frames, path)
@@ -54,14 +65,18 @@ def _bodies(entry: dict[str, Any]) -> list[list[float]]:
     return [body["joints"] for body in entry["bodies"]]
 
 
-def _number(image: Any) -> int:
-    """Return the frame number of an image id or file name."""
-    if isinstance(image, int):
-        return image
-    number = last_number(PurePath(str(image)).stem)
-    if number is None:
-        raise ValueError(f"no frame number in image name {image!r}")
-    return number
+def _numbers(images: Iterable[Any], path: Path) -> dict[Any, int]:
+    """Return the frame number of each image id or file name.
+
+    Raises: InputError keypoints-frame-numbers when names have no number or two images claim one frame.
+    """
+    different = list(dict.fromkeys(images))
+    if all(isinstance(image, int) for image in different):
+        return {image: image for image in different}
+    stems = [_EXPORT_HASH.sub("", PurePath(str(image)).stem) for image in different]
+    if bare := [stem for stem in stems if not re.search(r"\d", stem)]:
+        raise ValueError(f"no frame number in image name {bare[0]!r}")
+    return dict(zip(different, frame_numbers(path, stems), strict=True))
 
 
 def _by_frame(instances: Iterable[tuple[int, list[float]]]) -> list[tuple[int, list[list[float]]]]:
@@ -72,7 +87,13 @@ def _by_frame(instances: Iterable[tuple[int, list[float]]]) -> list[tuple[int, l
 
 
 def _annotations(document: dict[str, Any], path: Path) -> RawKeypoints:
-    numbers = {e["id"]: _number(e.get("file_name", e["id"])) for e in document["images"]}
+    images = {e["id"]: e.get("file_name", e["id"]) for e in document["images"]}
+    if len(set(images.values())) < len(images):
+        raise InputError(
+            "keypoints-frame-numbers", f"{path}: two images have one name.", "Give each frame's image its own name."
+        )
+    number_of = _numbers(images.values(), path)
+    numbers = {i: number_of[name] for i, name in images.items()}
     frames: dict[int, list[list[float]]] = {number: [] for number in numbers.values()}
     people: dict[int, list[int | None]] = {number: [] for number in numbers.values()}
     for entry in document["annotations"]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
+from mocap.core.errors import InputError
 from mocap.pose2d.readers.raw import RawKeypoints, broken, last_number
 
 COORDINATES = ("x", "y", "likelihood")
@@ -21,7 +22,7 @@ MAX_TRACKS = 20
 
 
 def read_table(path: Path) -> RawKeypoints:
-    """Return the detections of one camera. Raises InputError keypoints-broken."""
+    """Return the detections of one camera. Raises InputError keypoints-broken, keypoints-frame-numbers."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
@@ -50,10 +51,26 @@ def _deeplabcut(rows: list[list[str]], path: Path) -> RawKeypoints:
     individuals = head.get("individuals", [""] * len(head["coords"]))
     columns = [(individuals[i], head["bodyparts"][i], head["coords"][i]) for i in used]
     table = np.array([[_value(row[i]) for i in used] for row in rows[n_header:]], np.float32)
-    numbers = [last_number(row[used[0] - 1]) for row in rows[n_header:]]
-    if None in numbers:
-        raise ValueError("a row has no frame number")
-    return deeplabcut_points(columns, np.array(numbers, np.int64), table, path)
+    numbers = np.array([_row_number(row[used[0] - 1]) for row in rows[n_header:]], np.int64)
+    if len(np.unique(numbers)) < len(numbers):
+        twice = next(n for n in numbers.tolist() if (numbers == n).sum() > 1)
+        raise InputError(
+            "keypoints-frame-numbers",
+            f"{path}: two rows claim frame {twice}.",
+            "Leave one row per frame, numbered in its first column.",
+        )
+    return deeplabcut_points(columns, numbers, table, path)
+
+
+def _row_number(cell: str) -> int:
+    """Return a row's frame: a whole number, one that a table program wrote as `10.0`, or the last of an image name."""
+    try:
+        return int(float(cell))
+    except ValueError:
+        number = last_number(PurePath(cell).stem)
+        if number is None:
+            raise ValueError("a row has no frame number") from None
+        return number
 
 
 def deeplabcut_points(
