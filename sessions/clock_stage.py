@@ -46,11 +46,15 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
         message = f"{error.message} The first frames of all videos are taken as one instant."
         found = Diagnostic("times-assumed", Severity.WARNING, message, {"cameras": list(names)})
         return {name: TimeMap() for name in names}, (found,)
-    if is_in_step(result, names, frame_s):
+    longest_s = max(i.n_frames / float(i.fps) for i in footage.values())
+    if is_in_step(result, names, frame_s, longest_s):
         worst = max(m.sigma_s for m in result.maps.values())
         message = f"The videos are in step as far as sound and motion can tell (to {worst * 1e3:.1f} ms, 1 sd)."
         found = Diagnostic("times-in-step", Severity.INFO, message, {"sigma_s": worst})
-        return {n: replace(m, offset_s=0.0, drift_ppm=0.0) for n, m in result.maps.items()}, (found,)
+        return {n: replace(m, offset_s=0.0, drift_ppm=0.0) for n, m in result.maps.items()}, (
+            found,
+            *result.diagnostics,
+        )
     return {n: result.maps.get(n, TimeMap()) for n in names}, (_placed(result), *result.diagnostics)
 
 
@@ -62,12 +66,14 @@ def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> dic
     return {c: recording_sound(footage[c].at(videos[c])) for c in with_sound}
 
 
-def is_in_step(result: SyncResult, names: Sequence[str], frame_s: float) -> bool:
-    """Return whether every camera's offset is within the evidence's own doubt of 0, and within half a frame."""
+def is_in_step(result: SyncResult, names: Sequence[str], frame_s: float, duration_s: float = 0.0) -> bool:
+    """Return whether every camera's offset is within its own doubt of 0, and within half a frame to the end."""
     if len(result.maps) < len(names):
         return False
     for m in result.maps.values():
         if abs(m.offset_s) > max(IN_STEP_SIGMA * m.sigma_s, 1e-9) or abs(m.offset_s) > IN_STEP_FRAMES * frame_s:
+            return False
+        if abs(m.offset_s + m.drift_ppm * 1e-6 * duration_s) > IN_STEP_FRAMES * frame_s:
             return False
     return True
 

@@ -16,6 +16,11 @@ REJECT = 4.0
 """Evidence this many standard deviations away from what the rest says is left out."""
 MIN_FREEDOM = 0.02
 """Evidence whose offset is checked by others to less than this share of its variance cannot be judged."""
+TRUST = {"timecode": 0, "gps": 1}
+"""Which source gives way where two contradict each other: clocks set by hand may be minutes off."""
+OTHER_TRUST = 2
+TIE = 1e-6
+"""Distances that differ by less than this share are the same but for rounding."""
 USELESS_S = 0.5
 """Evidence vaguer than this ties nothing."""
 MODEL_S = 0.0002
@@ -104,12 +109,12 @@ def fuse(
 
 
 def _unsupported(active: Sequence[Evidence], rejected: Sequence[tuple[Evidence, float]]) -> list[Evidence]:
-    """Return the evidence that alone ties a camera of which twice as much of the same source was left out.
+    """Return the evidence that alone ties a camera of which two pieces or more were left out.
 
     What is left when a camera's evidence contradicts itself is no better than what was left out.
     """
     out: list[Evidence] = []
-    for camera in {c for e, _ in rejected for c in (e.camera_a, e.camera_b)}:
+    for camera in sorted({c for e, _ in rejected for c in (e.camera_a, e.camera_b)}):
         mine = [e for e in active if camera in (e.camera_a, e.camera_b)]
         gone = sum(camera in (e.camera_a, e.camera_b) for e, _ in rejected)
         if len(mine) == 1 and gone >= 2 and mine[0] not in out:
@@ -225,14 +230,17 @@ class System:
         Offsets only, and only of evidence that others can check: a rate that is measured loosely is no contradiction.
         """
         found: int | None = None
-        furthest = 0.0
+        furthest, least = 0.0, OTHER_TRUST
         for i, rows in enumerate(self.blocks):
             free = 1.0 - float(rows[0] @ self.covariance @ rows[0])
             if free < MIN_FREEDOM:
                 continue
             distance = abs(float(self.values[i][0] - rows[0] @ self.solution)) / np.sqrt(free)
-            if distance > furthest:
-                found, furthest = self.index[i], distance
+            # Two contradicting sources are equally far from each other: the less trusted goes.
+            trust = TRUST.get(self.sources[i], OTHER_TRUST)
+            is_tie = found is not None and abs(distance - furthest) <= TIE * furthest
+            if trust < least if is_tie else distance > furthest:
+                found, furthest, least = self.index[i], distance, trust
         return found, furthest
 
     def chi(self) -> float:

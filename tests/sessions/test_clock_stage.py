@@ -27,3 +27,9 @@ def test_offsets_within_their_own_doubt_and_half_a_frame_are_no_offsets(
 
 def test_a_camera_that_nothing_ties_is_not_in_step() -> None:
     assert not is_in_step(_result(a=TimeMap(0.0, 0.0, 0.0)), ("a", "b"), 1 / 60)
+
+
+def test_a_clock_that_drifts_by_half_a_frame_until_the_end_is_not_in_step() -> None:
+    result = _result(a=TimeMap(0.0, 0.0, 0.0), b=TimeMap(0.0, 50.0, 0.001))
+    assert is_in_step(result, ("a", "b"), 1 / 60, 60.0)
+    assert not is_in_step(result, ("a", "b"), 1 / 60, 600.0)

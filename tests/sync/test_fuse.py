@@ -95,3 +95,12 @@ def test_an_unknown_rate_leaves_the_drift_to_what_clocks_usually_do() -> None:
     assert fused.maps["b"].drift_ppm == pytest.approx(0.0, abs=1e-3)
     # 60 ppm over 100 s
     assert fused.maps["b"].sigma_s == pytest.approx(0.0061, rel=0.05)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_two_contradicting_sources_the_timecode_gives_way(is_first: bool) -> None:
+    motion = _evidence("a", "b", source="motion", sigma_s=0.02)
+    label = _evidence("a", "b", 0.0, 300.0, source="timecode", sigma_s=0.1, sigma_rate_ppm=float("inf"))
+    fused = fuse([label, motion] if is_first else [motion, label], ("a", "b"))
+    assert [e.source for e, _ in fused.rejected] == ["timecode"]
+    assert fused.maps["b"].offset_s == pytest.approx(1.25, abs=0.01)
