@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 SUMMARY = "place cameras from the keypoints of a person alone, lenses known"
 EXAMPLE = """mocap calibrate people --lens cam1.toml cam2.toml --keypoints pose/ --fps 60 --height 1.78 --out rig.toml
 mocap calibrate people --lens lenses.toml --keypoints pose/ --fps 60 --bone LHip-LKnee=0.42 --out rig.toml"""
-GOOD_TURN_SD_DEG = 0.1
-GOOD_CENTER_SD_MM = 15.0
-GOOD_SCALE_SD = 0.01
-"""Of a person of 1.8 m this is 2 cm."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +65,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import write_rig
     from calibration.people import calibrate_people
+    from calibration.people_verdict import people_verdict
     from mocap.core.jsontext import dumps, jsonable
     from mocap.core.publish import published_set
     from mocap.pose2d.assemble import assemble
@@ -93,11 +90,12 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     rig = world.rig if world is not None else result.rig
     report = args.out.with_suffix(".people.json")
     found = [*files.diagnostics, *who, *result.diagnostics, *missing, *(world.diagnostics if world is not None else ())]
+    verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
     cameras = camera_figures(None, result.reprojection, result.certainty)
     data = jsonable(
         {
             "file": str(args.out),
-            "verdict": _verdict(result),
+            "verdict": verdict,
             "scale_sd_share": result.scale_sd_share,
             "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in cameras.items()},
             "world": world.data if world is not None else {"from": "people upright"},
@@ -109,7 +107,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     with published_set(args.out.parent) as folder:
         write_rig(folder / args.out.name, rig)
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
-    return Result(data, _text(data))
+    return Result(data, _text(data), quality_ok=verdict != "redo")
 
 
 def _lenses(files: Sequence[Path], keypoints: Path) -> dict[str, Intrinsics]:
@@ -183,17 +181,11 @@ def _world(rig: CameraRig, person: Keypoints2D, fps: Fraction, ui: Ui) -> tuple[
         return None, [Diagnostic("world-assumed", Severity.WARNING, message, {})]
 
 
-def _verdict(result: PeopleResult) -> str:
-    is_sure = result.scale_sd_share < GOOD_SCALE_SD and all(
-        c.turn_sd_deg < GOOD_TURN_SD_DEG and c.center_sd_mm < GOOD_CENTER_SD_MM for c in result.certainty.values()
-    )
-    return "good" if is_sure else "usable"
-
-
 def _text(data: dict[str, Any]) -> str:
     meaning = {
         "good": "good: use it",
         "usable": "usable; a longer take, all over the volume, would place the cameras better",
+        "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged, or are the lenses others?",
     }
     lines = [f"{data['file']}: {len(data['cameras'])} cameras, {meaning[data['verdict']]}"]
     lines[0] += f"; scale to {100 * data['scale_sd_share']:.2f} % (1 sd) by the length given"

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 SUMMARY = "re-solve the cameras of a stale rig from the keypoints of a person"
 EXAMPLE = """mocap calibrate refine rig.toml --keypoints pose/ --fps 60 --out rig2.toml
 mocap calibrate refine rig.toml --keypoints pose/ --fps 60 --clocks --times sync.json --out rig2.toml"""
-GOOD_TURN_SD_DEG = 0.1
-GOOD_CENTER_SD_MM = 15.0
-"""A refined camera is surer than what `mocap calibrate check` takes for a movement."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,14 +87,13 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _verdict(result: RefineResult) -> str:
-    """Return good, usable, unchanged (the rig fits as it is) or redo (nothing could be refined)."""
+    """Return good, usable, unchanged (the rig fits as it is) or redo (not refined, or what came out does not fit)."""
     if not result.is_refined:
         reasons = {d.data.get("reason") for d in result.diagnostics if d.code == "rig-not-refined"}
         return "unchanged" if reasons == {"no-gain"} else "redo"
-    is_sure = all(
-        c.turn_sd_deg < GOOD_TURN_SD_DEG and c.center_sd_mm < GOOD_CENTER_SD_MM for c in result.certainty.values()
-    )
-    return "good" if is_sure else "usable"
+    from calibration.people_verdict import people_verdict
+
+    return people_verdict(result.rig, result.after, result.certainty)
 
 
 def _clocks(result: RefineResult, performer: Performer) -> dict[str, Any]:
@@ -126,7 +122,7 @@ def _text(data: dict[str, Any]) -> str:
         "good": "good: use it",
         "usable": "usable; a longer take, all over the volume, would place the cameras better",
         "unchanged": "unchanged: the cameras fit the person as they were calibrated",
-        "redo": "not refined: calibrate again",
+        "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged? Is it another rig's take?",
     }
     lines = [f"{data['file']}: {meaning[data['verdict']]}"]
     if "after_median_px" in data["summary"]:
