@@ -160,7 +160,7 @@ def test_what_was_found_about_the_rig_is_said_at_import_and_in_every_report(
 
 @pytest.mark.parametrize(
     ("chosen", "code"),
-    [([0, 1], "camera-count-mismatch"), ([0, 1, 1], "camera-twice"), ([], "usage")],
+    [([0, 1], "camera-count-mismatch"), ([0, 1, 1], "video-twice"), ([], "usage")],
     ids=["one-missing", "one-twice", "none"],
 )
 def test_videos_that_are_not_the_rigs_cameras_are_refused(
