@@ -36,11 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("verb", VERBS)
+CALIBRATED_AGAIN = [(verb, "rig.toml") for verb in ("rig", "lens")]
+"""Here a calibration stands in the way of a calibration: it may be replaced."""
+
+
+@pytest.mark.parametrize(("verb", "target"), [(v, t) for v in VERBS for t in TARGETS if (v, t) not in CALIBRATED_AGAIN])
 def test_what_exists_is_never_lost(verb: str, target: str, folder: Path) -> None:
-    if target == "rig.toml" and verb in ("rig", "lens"):
-        pytest.skip("a calibration may be calibrated again")
     before = {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
     assert main(["calibrate", verb, *VERBS[verb], "--out", target]) == 2
     assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == before
