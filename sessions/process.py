@@ -112,11 +112,16 @@ def settings_of(session: Session, take: Take, more: Mapping[str, Any] | None = N
     The take that a profile was found in is solved without it, so that solving it again changes nothing. Raises
     InputError `performer-invalid`.
     """
-    config = {**defaults(), **take.config, **(more or {})}
+    config = _asked(take, more)
     file = _profile_file(session, config["performer"])
     profile = read_performer(file) if file is not None and file.is_file() else None
     config["performer"] = None if profile is None or profile.origin == take.name else profile.to_json()
     return config
+
+
+def _asked(take: Take, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return all options of a take as people give them."""
+    return {**defaults(), **take.config, **(more or {})}
 
 
 def _profile_file(session: Session, performer: str) -> Path | None:
@@ -143,8 +148,7 @@ def process_take(
         store.sweep()
         sources, found = take_sources(session, take)
         config = settings_of(session, take, settings)
-        name = {**defaults(), **take.config, **(settings or {})}["performer"]
-        profile_file = _profile_file(session, name)
+        profile_file = _profile_file(session, _asked(take, settings)["performer"])
         threads = threads_for(len(take.videos))
         run = run_stages(
             FROM_FOOTAGE, sources, config, progress, store=store, threads=threads, recompute_from=recompute_from
