@@ -9,8 +9,9 @@ from mocap.core.camera_names import match_cameras
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.media.chapters import chapters_of
+from mocap.media.fingerprint import fingerprint
 from sessions.folder import Recording, Session, Take
-from sessions.store import content_key, file_fingerprint
+from sessions.store import content_key
 
 
 def match_recordings(camera_names: Sequence[str], take: Take) -> tuple[dict[str, Recording], tuple[Diagnostic, ...]]:
@@ -47,7 +48,7 @@ def known_serials(session: Session, camera_names: Sequence[str], without: str) -
 
 def rig_key_of(session: Session) -> str | None:
     """Return what tells the session's rig file from an earlier one; None where there is none."""
-    return file_fingerprint(session.rig_file) if session.rig_file.is_file() else None
+    return fingerprint(session.rig_file) if session.rig_file.is_file() else None
 
 
 def recording_key(camera: str, recording: Recording) -> str:
@@ -60,5 +61,5 @@ def recording_key(camera: str, recording: Recording) -> str:
         what = "the video" if len(recording.files) == 1 else "a chapter of the video"
         raise InputError("video-missing", f"{gone[0]}: {what} of camera {camera} is gone.", "Put it back there.")
     files: tuple[Path, ...] = chapters_of(recording.path)
-    keys = [file_fingerprint(f) for f in files]
+    keys = [fingerprint(f) for f in files]
     return keys[0] if len(keys) == 1 else content_key(keys)

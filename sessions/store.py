@@ -27,10 +27,6 @@ from sessions.codec import CodecError, decode, encode
 
 FORMAT_VERSION = 1
 """Raised when the stored form changes: older artifacts are then misses."""
-WHOLE_HASH_BYTES = 4 << 20
-"""Files up to this size are hashed whole; of larger ones size, time of change and samples of the content."""
-SAMPLE_BYTES = 64 << 10
-N_SAMPLES = 16
 PART = ".part-"
 UNFINISHED = ".unfinished"
 MAX_UNFINISHED_AGE_S = 30 * 24 * 3600
@@ -41,25 +37,6 @@ def content_key(*parts: Any) -> str:
     """Return a hash (32 hex digits) of JSON-like values; equal values give equal keys on every machine."""
     text = json.dumps(json.loads(dumps(parts, indent=None)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
-
-
-def file_fingerprint(path: Path) -> str:
-    """Return a hash of a file's content, independent of its name and place.
-
-    Large files contribute their size, time of last change and evenly spaced samples instead of every byte.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        digest.update(str(stat.st_size).encode())
-        if stat.st_size <= WHOLE_HASH_BYTES:
-            digest.update(file.read())
-        else:
-            digest.update(str(stat.st_mtime_ns).encode())
-            for i in range(N_SAMPLES):
-                file.seek(i * (stat.st_size - SAMPLE_BYTES) // (N_SAMPLES - 1))
-                digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect and write; a run that was killed goes on where its last part ended."""
     from mocap.media.chapters import whole_recordings
+    from mocap.media.fingerprint import fingerprint
     from mocap.media.probe import probe
     from mocap.pose2d.detections_out import check_files, write_files
     from mocap.pose2d.estimator import detect_videos
     from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
-    from sessions.store import content_key, file_fingerprint
+    from sessions.store import content_key
 
     videos = _by_camera([chapters[0] for chapters in whole_recordings(args.videos)])
     infos = {camera: probe(path) for camera, path in videos.items()}
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         start_s = time.perf_counter()
         parts = args.out / ".unfinished"
         made_from = [model.identity.to_json(), args.quality]
-        content = {c: [file_fingerprint(part.path) for part in infos[c].files] for c in videos}
+        content = {c: [fingerprint(part.path) for part in infos[c].files] for c in videos}
         unfinished = {c: parts / content_key(c, content[c], *made_from) for c in videos}
         found = detect_videos(
             videos, model, infos=infos, progress=ui.progress, quality=args.quality, unfinished=unfinished

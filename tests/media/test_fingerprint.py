@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mocap.media.fingerprint import N_SAMPLES, SAMPLE_BYTES, WHOLE_BYTES, fingerprint
+from mocap.media.fingerprint import INDEX_BYTES, N_SAMPLES, SAMPLE_BYTES, WHOLE_BYTES, fingerprint
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ def test_a_file_cut_short_has_another(large: Path) -> None:
     before = fingerprint(large)
     large.write_bytes(large.read_bytes()[:-1])
     assert fingerprint(large) != before
+
+
+def test_a_rotation_flag_changed_in_place_counts(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    noise = np.random.default_rng(4).bytes(3 * WHOLE_BYTES)
+    index = bytearray(b"moov" + bytes(INDEX_BYTES // 2))
+    found = set()
+    for turned in (0, 1):
+        index[70_000] = turned
+        boxes = (b"ftyp" + bytes(8), b"mdat" + noise, bytes(index), b"free" + noise)
+        path.write_bytes(b"".join((len(b) + 4).to_bytes(4, "big") + b for b in boxes))
+        found.add(fingerprint(path))
+    assert len(found) == 2
+
+
+def test_dates_do_not_count(large: Path) -> None:
+    before = fingerprint(large)
+    os.utime(large, (1e9, 1e9))
+    assert fingerprint(large) == before
 
 
 def test_one_byte_in_a_small_file_counts(tmp_path: Path) -> None:

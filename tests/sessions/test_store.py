@@ -14,7 +14,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.keypoints import Keypoints2D, load_keypoint_set
 from mocap.core.timeline import Timeline, TimeMap
 from sessions.codec import CodecError, decode, encode
-from sessions.store import ArtifactStore, content_key, file_fingerprint
+from sessions.store import ArtifactStore, content_key
 
 KEY = "0" * 32
 
@@ -124,22 +124,3 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
 def test_equal_content_has_equal_keys_whatever_the_order_of_names() -> None:
     assert content_key({"a": 1, "b": (1.5, None)}) == content_key({"b": [1.5, None], "a": 1})
     assert content_key({"a": 1}) != content_key({"a": 2})
-
-
-def test_a_fingerprint_follows_the_content_and_not_the_name(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    first.write_bytes(b"x" * 1000)
-    second.write_bytes(b"x" * 1000)
-    assert file_fingerprint(first) == file_fingerprint(second)
-    second.write_bytes(b"x" * 999 + b"y")
-    assert file_fingerprint(first) != file_fingerprint(second)
-
-
-def test_a_change_inside_a_large_file_changes_its_fingerprint(tmp_path: Path) -> None:
-    path = tmp_path / "long.mp4"
-    path.write_bytes(bytes(5 << 20))
-    before = file_fingerprint(path)
-    with path.open("r+b") as file:
-        file.seek(1 << 20)
-        file.write(b"other")
-    assert file_fingerprint(path) != before
