@@ -1,18 +1,19 @@
 """A long video at constant memory, and kill -9 at random moments: what is lost, and whether the result is the same.
 
-    python benchmarks/pose2d_resume.py ../shared/data/pose2sim_demo/SinglePerson/videos/cam03.mp4 --kills 10
-    python benchmarks/pose2d_resume.py VIDEO --seconds 1800 --kills 0 --quality preview
+    python benchmarks/pose2d_resume.py ../shared/data/virtual_shoot/videos/gp1.mp4 --minutes 30 --quality preview
+    python benchmarks/pose2d_resume.py ../shared/data/pose2sim_demo/SinglePerson/videos/cam03.mp4 --minutes 1
 
-The video is repeated to the length asked for (joined without coding it again). `mocap detect` runs once in one go while
-its memory is watched, then again, killed after random times and started anew until it is through. Printed: peak memory
-over the run's thirds, frames that were done again after each kill, and whether both results are equal, byte for byte.
+The video is coded once with a picture order that can be repeated, and repeated to exactly the length asked for.
+`mocap detect` runs once in one go while its memory is watched, then again, killed at moments drawn over the whole
+length and started anew each time. Printed: peak memory over the run's thirds, the frames that each kill left and the
+work it cost, in parts, and whether both results are equal, byte for byte.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,15 +28,22 @@ from mocap.pose2d.checkpoints import EVERY_FRAMES
 MOCAP = Path(sys.executable).with_name("mocap")
 
 
-def repeated(video: Path, seconds: float, folder: Path) -> Path:
-    """Return a video of about that length, made of the given one again and again."""
+def repeated(video: Path, minutes: float, folder: Path) -> Path:
+    """Return a video of exactly that length, made of the given one again and again."""
     info = probe(video)
-    times = max(1, round(seconds * float(info.fps) / info.n_frames))
-    listing = folder / "list.txt"
-    listing.write_text(f"file '{video.resolve()}'\n" * times)
-    out = folder / "long.mp4"
-    command = ["ffmpeg", "-loglevel", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy"]
-    subprocess.run([*command, "-an", str(out)], check=True)
+    n_frames = round(60 * minutes * float(info.fps))
+    once, out = folder / "once.mp4", folder / "long.mp4"
+    encode = ["-an", "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "60", "-pix_fmt", "yuv420p"]
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", str(video), *encode, str(once)], check=True)
+    again = ["-stream_loop", str(n_frames // info.n_frames + 1), "-i", str(once)]
+    command = ["ffmpeg", "-loglevel", "error", "-y", *again, "-frames:v", str(n_frames), "-c", "copy", str(out)]
+    subprocess.run(command, check=True)
+    made = probe(out)
+    if made.n_frames != n_frames:
+        raise SystemExit(f"expected {n_frames} frames, made {made.n_frames}")
+    print(
+        f"{made.width_px} x {made.height_px}, {float(made.fps):g} frames a second, {made.n_frames} frames", flush=True
+    )
     return out
 
 
@@ -68,50 +76,70 @@ def watched(video: Path, out: Path, quality: str) -> tuple[float, list[float]]:
     return seconds, thirds
 
 
-def parts_done(out: Path) -> int:
-    """Return how many frames the parts of an unfinished run hold."""
-    files = sorted(out.glob(".unfinished/*/*.npz"))
+def parts_of(out: Path) -> list[Path]:
+    """Return the parts that an unfinished run keeps."""
+    return sorted(out.glob(".unfinished/*/*[0-9].npz"))
+
+
+def frames_kept(out: Path) -> int:
+    """Return how many frames those hold."""
+    files = parts_of(out)
     return int(files[-1].stem) + len(np.load(files[-1])["score"]) if files else 0
+
+
+def killed_at(video: Path, out: Path, quality: str, frame: int, rng: random.Random) -> bool:
+    """Run until the part with that frame is in the works, kill at a random moment of it; False if it ended before."""
+    kept, process, began_s = frames_kept(out), start(video, out, quality), time.monotonic()
+    first_part, period_s = len(parts_of(out)), 1.0
+    while process.poll() is None and frames_kept(out) + EVERY_FRAMES < frame:
+        time.sleep(0.1)
+    done = len(parts_of(out)) - first_part
+    if done > 0:
+        period_s = (time.monotonic() - began_s) / done
+    until_s = time.monotonic() + rng.uniform(0.0, period_s)
+    while process.poll() is None and time.monotonic() < until_s:
+        time.sleep(0.02)
+    if process.poll() is not None:
+        return False
+    process.kill()
+    process.wait()
+    files = parts_of(out)
+    work = (time.time() - files[-1].stat().st_mtime) / period_s if done > 0 else (time.monotonic() - began_s) / period_s
+    print(f"killed at about frame {frame}: kept {kept} -> {frames_kept(out)}, lost {work:.2f} parts' work", flush=True)
+    return True
 
 
 def main() -> None:
     """Print memory, losses and equality."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="keep the video and the results in this folder, to look at")
     args = parser.parse_args()
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        video = repeated(args.video, args.seconds, folder)
-        info = probe(video)
+        folder = args.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        video = repeated(args.video, args.minutes, folder)
+        n_frames = probe(video).n_frames
         seconds, thirds = watched(video, folder / "whole", args.quality)
-        print(
-            f"{info.n_frames} frames in {seconds:.0f} s; peak memory of its thirds, MiB: {[round(m) for m in thirds]}"
+        print(f"in one go: {seconds:.0f} s; peak memory of its thirds, MiB: {[round(m) for m in thirds]}", flush=True)
+        if not args.kills:
+            return
+        n_killed = sum(
+            killed_at(video, folder / "killed", args.quality, frame, rng)
+            for frame in sorted(rng.randrange(n_frames) for _ in range(args.kills))
         )
-        for kill in range(args.kills):
-            before = parts_done(folder / "killed")
-            process = start(video, folder / "killed", args.quality)
-            time.sleep(rng.uniform(3, 3 + seconds / max(2, args.kills)))
-            if process.poll() is not None:
-                break
-            process.kill()
-            process.wait()
-            print(f"kill {kill + 1}: frames kept {before} -> {parts_done(folder / 'killed')}", flush=True)
-        if args.kills:
-            process = start(video, folder / "killed", args.quality)
-            if process.wait():
-                raise SystemExit(f"mocap detect ended with {process.returncode}")
-            files = [folder / run / "long.npz" for run in ("whole", "killed")]
-            one, two = (dict(np.load(f)) for f in files)
-            same = all(np.array_equal(one[k], two[k], equal_nan=one[k].dtype.kind == "f") for k in one)
-            print(f"results equal: {same}; parts are {EVERY_FRAMES} frames")
-            shutil.rmtree(folder / "killed")
-            if not same:
-                raise SystemExit(1)
+        process = start(video, folder / "killed", args.quality)
+        if process.wait():
+            raise SystemExit(f"mocap detect ended with {process.returncode}")
+        same = filecmp.cmp(*(folder / run / "long.npz" for run in ("whole", "killed")), shallow=False)
+        print(f"{n_killed} kills; files equal byte for byte: {same}; parts are {EVERY_FRAMES} frames")
+        if not same:
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 
+SEEK_FROM = 240
+"""A beginning nearer than this to the file's own is reached by decoding: a few seconds at most."""
+RUN_UP = 120
+"""A key frame is looked for this many frames before the beginning, so that no picture across two groups is lost."""
+
+
 class Frame(NamedTuple):
     """One decoded picture."""
 
@@ -33,6 +39,7 @@ def frames(
     info: VideoInfo | None = None,
     *,
     only: Container[int] | None = None,
+    begin: int = 0,
     diagnostics: list[Diagnostic] | None = None,
 ) -> Iterator[Frame]:
     """Yield a video's pictures in presentation order, turned upright, decoded with all threads the codec can use.
@@ -44,31 +51,37 @@ def frames(
         path: the video; of a recording in chapters the first one.
         info: what `probe` said of it; probed again when absent.
         only: indices of the pictures to yield; all are decoded, but the others are not converted.
+        begin: index of the first picture wanted; decoding starts at a key frame before it, and what lies before that
+            is not counted as lost.
         diagnostics: list to append findings to.
 
     Raises: InputError as `probe`.
     """
     file = Path(path)
     info = info or probe(file)
-    n = 0
-    begin = 0
+    n = min(begin, info.n_frames)
+    part_begin = 0
     convert = to_rgb()
     for part in info.files:
-        for index, frame in _indexed(part, info, begin):
-            n += 1
-            if only is not None and index not in only:
-                continue
-            yield Frame(index, float(info.time_s[index]), upright(convert(frame), info.rotation_deg))
-        begin += part.n_frames
+        if part_begin + part.n_frames > begin:
+            for index, frame in _indexed(part, info, part_begin, begin):
+                n += 1
+                if only is not None and index not in only:
+                    continue
+                yield Frame(index, float(info.time_s[index]), upright(convert(frame), info.rotation_deg))
+        part_begin += part.n_frames
     if n < info.n_frames and diagnostics is not None:
-        diagnostics.append(
-            Diagnostic(
-                "video-frames-lost",
-                Severity.WARNING,
-                f"{file.name}: {info.n_frames - n} of {info.n_frames} frames could not be decoded and are left out.",
-                {"decoded": n, "expected": info.n_frames},
-            )
-        )
+        diagnostics.append(frames_lost(file.name, n, info.n_frames))
+
+
+def frames_lost(name: str, n_decoded: int, n_frames: int) -> Diagnostic:
+    """Return what is said of a video of which not every frame could be decoded."""
+    return Diagnostic(
+        "video-frames-lost",
+        Severity.WARNING,
+        f"{name}: {n_frames - n_decoded} of {n_frames} frames could not be decoded and are left out.",
+        {"decoded": n_decoded, "expected": n_frames},
+    )
 
 
 def upright(picture: np.ndarray, rotation_deg: int) -> np.ndarray:
@@ -81,23 +94,54 @@ def upright(picture: np.ndarray, rotation_deg: int) -> np.ndarray:
     return cv2.rotate(picture, turns[rotation_deg])
 
 
-def _indexed(part: Chapter, info: VideoInfo, begin: int) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (index in the recording, picture) of one file whose first frame has the index `begin`."""
-    end = begin + part.n_frames
-    pts = info.pts[begin:end] - part.pts_shift
-    at = 0
+def _indexed(part: Chapter, info: VideoInfo, part_begin: int, begin: int) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (index in the recording, picture) of one file from `begin` on; its first frame has the index `part_begin`.
+
+    Where the file has times it is entered at a key frame before `begin`; the decoder gives there what it gives on the
+    way from the file's beginning.
+    """
+    if begin - part_begin > SEEK_FROM:
+        with open_video(part.path) as container:
+            stream = container.streams.video[0]
+            if info.time_base == stream.time_base and _seek(container, info.pts[begin - RUN_UP] - part.pts_shift):
+                ahead = _numbered(container, part, info, part_begin)
+                first = next(ahead, None)
+                # A seek may land behind the frame: key frames are found by storage time, and open groups lose pictures.
+                if first is not None and first[0] < begin:
+                    yield from (f for f in ahead if f[0] >= begin)
+                    return
     with open_video(part.path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for frame in decoded(container):
-            if frame.pts is not None and info.time_base == stream.time_base:
-                at = int(np.searchsorted(pts, frame.pts))
-                if at >= len(pts) or pts[at] != frame.pts:
-                    continue  # a picture that the edit list hides, or the remains of a broken packet
-            if at >= len(pts):
-                return
-            yield begin + at, frame
-            at += 1
+        yield from (f for f in _numbered(container, part, info, part_begin) if f[0] >= begin)
+
+
+def _seek(container: InputContainer, pts: int) -> bool:
+    """Place a container at the key frame before a time; return whether it can."""
+    from av.error import FFmpegError
+
+    try:
+        container.seek(int(pts), stream=container.streams.video[0])
+    except FFmpegError:
+        return False
+    return True
+
+
+def _numbered(
+    container: InputContainer, part: Chapter, info: VideoInfo, part_begin: int
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (index in the recording, picture) from where a container stands: the beginning, or anywhere by times."""
+    pts = info.pts[part_begin : part_begin + part.n_frames] - part.pts_shift
+    at = 0
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    for frame in decoded(container):
+        if frame.pts is not None and info.time_base == stream.time_base:
+            at = int(np.searchsorted(pts, frame.pts))
+            if at >= len(pts) or pts[at] != frame.pts:
+                continue  # a picture that the edit list hides, or the remains of a broken packet
+        if at >= len(pts):
+            return
+        yield part_begin + at, frame
+        at += 1
 
 
 def to_rgb() -> Callable[[VideoFrame], np.ndarray]:

@@ -17,7 +17,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import KeypointSet
 from mocap.core.progress import NoProgress, Progress
-from mocap.media.decode import Frame, frames
+from mocap.media.decode import Frame, frames, frames_lost
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
@@ -193,6 +193,22 @@ def _follow(jobs: list[Future[CameraDetections]], ticks: queue.SimpleQueue[int],
             return
 
 
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """Every n-th frame of a video; told of every frame that is decoded, also of those that nobody looks at."""
+
+    stride: int
+    is_decoded: np.ndarray
+    """[frame] bool"""
+    ticks: queue.SimpleQueue[int]
+
+    def __contains__(self, index: object) -> bool:
+        assert isinstance(index, int)
+        self.is_decoded[index] = True
+        self.ticks.put(1)
+        return index % self.stride == 0
+
+
 def _detect(
     info: VideoInfo,
     estimator: PoseEstimator,
@@ -204,19 +220,22 @@ def _detect(
     checkpoints: Checkpoints,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
-    ahead = range(checkpoints.begin, info.n_frames)
-    ticks.put(checkpoints.begin)
+    begin, n_before = checkpoints.begin, checkpoints.n_decoded
+    ticks.put(begin)
+    wanted = _Wanted(stride, np.zeros(info.n_frames, bool), ticks)
+    checkpoints.is_decoded = wanted.is_decoded
 
     def pictures() -> Iterator[Frame]:
-        for frame in frames(info.path, info, only=ahead, diagnostics=found):
+        for frame in frames(info.path, info, only=wanted, begin=begin):
             if stop.is_set():
                 return
-            if frame.index % stride == 0:
-                yield frame
-            ticks.put(1)
+            yield frame
 
     # To the model, a video of which it sees every n-th picture is one of that rate.
     xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops, checkpoints)
+    n_decoded = n_before + int(wanted.is_decoded.sum())
+    if n_decoded < info.n_frames:
+        found.append(frames_lost(info.path.name, n_decoded, info.n_frames))
     if xy_px.shape[1] == 0:
         found.append(
             Diagnostic(

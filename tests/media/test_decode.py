@@ -92,3 +92,19 @@ def test_a_folder_that_cannot_be_is_refused(video: Path) -> None:
     with pytest.raises(SetupError) as caught:
         write_video(video / "out.mp4", iter(()), Fraction(25), (64, 48))
     assert caught.value.code == "output-not-writable"
+
+
+@pytest.mark.parametrize("begin", [0, 100, 299, 300, 511, 599, 600])
+def test_a_video_entered_in_its_middle_gives_the_same_pictures(tmp_path: Path, begin: int) -> None:
+    path = tmp_path / "long.mp4"
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    write_video(path, (np.roll(noise, k, axis=1) for k in range(600)), Fraction(60), (64, 48))
+    info = probe(path)
+    whole = {f.index: f for f in frames(path, info)}
+    found: list[Diagnostic] = []
+    entered = list(frames(path, info, begin=begin, diagnostics=found))
+    assert [f.index for f in entered] == list(range(begin, 600))
+    for frame in entered:
+        assert frame.time_s == whole[frame.index].time_s
+        np.testing.assert_array_equal(frame.rgb, whole[frame.index].rgb)
+    assert not found
