@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from mocap.sync.timecode import timecode_evidence
 IN_STEP_SIGMA = 2.5
 """Offsets within this many standard deviations of 0, all of them, are no reason to move anything."""
 IN_STEP_FRAMES = 0.5
+CONFIRM = "To confirm or correct that: `mocap edit DIR/TAKE offset CAMERA --to SECONDS` for each camera but one."
+UNPLACED = ("times-assumed", "sync-camera-untied", "sync-doubtful")
+"""Findings of clocks that nobody knows."""
 
 
 def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str, TimeMap], tuple[Diagnostic, ...]]:
@@ -43,8 +46,8 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
     try:
         result = synchronise(sources, progress)
     except InputError as error:
-        message = f"{error.message} The first frames of all videos are taken as one instant."
-        found = Diagnostic("times-assumed", Severity.WARNING, message, {"cameras": list(names)})
+        message = f"{error.message} The first frames of all videos are taken as one instant. {CONFIRM}"
+        found = Diagnostic("times-assumed", Severity.QUALITY, message, {"cameras": list(names)})
         return {name: TimeMap() for name in names}, (found,)
     longest_s = max(i.n_frames / float(i.fps) for i in footage.values())
     if is_in_step(result, names, frame_s, longest_s):
@@ -56,6 +59,18 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
             *result.diagnostics,
         )
     return {n: result.maps.get(n, TimeMap()) for n in names}, (_placed(result), *result.diagnostics)
+
+
+def settled(found: Sequence[Diagnostic], by_hand: Collection[str]) -> tuple[Diagnostic, ...]:
+    """Return findings of which those are notes that a person has answered by setting the clocks of cameras."""
+    out: list[Diagnostic] = []
+    for d in found:
+        cameras: list[str] = d.data.get("cameras", [d.data.get("camera")]) if d.code in UNPLACED else []
+        # of cameras that are only known against each other one keeps its clock
+        open_ones = sum(c not in by_hand for c in cameras) - (d.code == "times-assumed")
+        is_settled = d.code in UNPLACED and open_ones <= 0
+        out.append(replace(d, severity=Severity.INFO, message=f"{d.message} Set by a person.") if is_settled else d)
+    return tuple(out)
 
 
 def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> dict[str, Sound | None] | None:

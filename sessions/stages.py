@@ -33,8 +33,8 @@ from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
-from sessions.clock_stage import find_clocks
-from sessions.edits import apply_edits, edited_clocks, placed_by_hand, trimmed
+from sessions.clock_stage import find_clocks, settled
+from sessions.edits import BY_HAND, apply_edits, edited_clocks, placed_by_hand, trimmed
 from sessions.footage_stages import PixelFit, detect, fit_pixels, gain, probe_video, recrop
 from sessions.runner import Config, Stage
 
@@ -88,7 +88,8 @@ def _clocks(inputs: Inputs, _config: Config, progress: Progress) -> Clocks:
 def _times(inputs: Inputs, _config: Config, _progress: Progress) -> Clocks:
     clocks: Clocks = inputs["clocks"]
     maps, by_hand = edited_clocks(clocks.maps, inputs["clock_corrections"])
-    return replace(clocks, maps=maps, diagnostics=(*clocks.diagnostics, *by_hand))
+    set_by_hand = [c for c, m in maps.items() if BY_HAND in m.methods]
+    return replace(clocks, maps=maps, diagnostics=(*settled(clocks.diagnostics, set_by_hand), *by_hand))
 
 
 def _views(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
@@ -169,8 +170,8 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("clocks", 6, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
-    Stage("times", 3, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
+    Stage("clocks", 7, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("times", 4, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,

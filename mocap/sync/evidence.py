@@ -32,6 +32,9 @@ class Evidence:
     places_m: tuple[np.ndarray, np.ndarray] | None = None
     """Where the two cameras stand in the world [3], when the lag holds the travel time of a sound whose place is not
     known: `fuse` can find that place."""
+    is_heavy_tailed: bool = False
+    """Whether far larger errors than `sigma_s` are not rare (a clock set by hand): it then counts for the less, the
+    further it lies from what the rest says."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Figures for reports and pictures, JSON-serialisable."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ TRUST = {"timecode": 0, "gps": 1}
 OTHER_TRUST = 2
 TIE = 1e-6
 """Distances that differ by less than this share are the same but for rounding."""
+WIDENINGS = 4
 USELESS_S = 0.5
 """Evidence vaguer than this ties nothing."""
 MODEL_S = 0.0002
@@ -99,13 +100,32 @@ def fuse(
     if unsupported:
         active = [e for e in active if e not in unsupported]
         rejected += [(e, float("nan")) for e in unsupported]
-        system = System(active, connected(active, camera_names, reference), reference, sound)
+    names = connected(active, camera_names, reference)
+    system = System(_widened(active, names, reference, sound), names, reference, sound)
     chi = system.chi()
     inflate = max(1.0, chi) if np.isfinite(chi) else 1.0
     maps = {reference: TimeMap(0.0, 0.0, 0.0, ())}
     maps |= {name: system.time_map(name, inflate) for name in system.names}
     maps = {n: maps[n] for n in camera_names if n in maps}
     return Fused(reference, maps, {n: system.share(n) for n in system.names}, tuple(active), tuple(rejected), chi)
+
+
+def _widened(active: Sequence[Evidence], names: list[str], reference: str, sound: SoundPlace | None) -> list[Evidence]:
+    """Return the evidence, of which what is heavy-tailed has a sigma that grows with its distance from the rest.
+
+    That is the weight 1 / (s^2 + r^2) of a Cauchy error (P. Huber, "Robust statistics", 1981, section 7.8), r measured
+    against the fit of all others; nothing can be said of what no other evidence checks.
+    """
+    out = list(active)
+    if not any(e.is_heavy_tailed for e in active):
+        return out
+    for _ in range(WIDENINGS):
+        off_s = System(out, names, reference, sound).distances_s()
+        out = [
+            replace(e, sigma_s=float(np.hypot(e.sigma_s, off_s[n]))) if e.is_heavy_tailed and n in off_s else now
+            for n, (e, now) in enumerate(zip(active, out, strict=True))
+        ]
+    return out
 
 
 def _unsupported(active: Sequence[Evidence], rejected: Sequence[tuple[Evidence, float]]) -> list[Evidence]:
@@ -165,6 +185,7 @@ class System:
         self.blocks: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
         self.index: list[int] = []
+        self.sigma_s = [e.sigma_s for _, e in evidence_known]
         for n, e in evidence_known:
             rows, value = self._rows(e)
             self.blocks.append(rows)
@@ -223,6 +244,18 @@ class System:
         assert self.sound is not None
         spread = np.sqrt(np.maximum(np.diag(self.covariance)[self.place_at :], 0.0))
         return self.sound.at_m + self.solution[self.place_at :], spread
+
+    def distances_s(self) -> dict[int, float]:
+        """Return how far each piece of evidence (index in the list given) lies from the fit of all others, in s.
+
+        Without those that others do not check.
+        """
+        out: dict[int, float] = {}
+        for index, rows, value, sigma_s in zip(self.index, self.blocks, self.values, self.sigma_s, strict=True):
+            free = 1.0 - float(rows[0] @ self.covariance @ rows[0])
+            if free >= MIN_FREEDOM:
+                out[index] = abs(float(value[0] - rows[0] @ self.solution)) / free * sigma_s
+        return out
 
     def worst(self) -> tuple[int | None, float]:
         """Return the evidence furthest from the fit of the others (index in the list given), and how far.

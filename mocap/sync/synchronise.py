@@ -141,20 +141,7 @@ def _nothing(sources: Sources, found: Sequence[Diagnostic]) -> str:
 
 def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagnostic]:
     """Return what a person should know: evidence left out, cameras that are not tied or doubtful."""
-    found = [
-        Diagnostic(
-            "sync-evidence-rejected",
-            Severity.WARNING,
-            f"{e.label} ({e.time_a_s - e.time_b_s:+.4f} s) was left out: "
-            + (
-                f"it disagrees with the rest by {d:.1f} standard deviations."
-                if np.isfinite(d)
-                else "nothing supports it."
-            ),
-            {"source": e.source, "cameras": [e.camera_a, e.camera_b], "distance_sigma": _number(d)},
-        )
-        for e, d in fused.rejected
-    ]
+    found = [_left_out(e, d, fused) for e, d in fused.rejected]
     untied = [n for n in names if n not in fused.maps]
     if untied:
         found.append(
@@ -172,6 +159,42 @@ def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagno
             message = f"{name}: its clock is known to {m.sigma_s * 1e3:.1f} ms (1 sd), {frames:.1f} frames. {ADVICE}"
             found.append(Diagnostic("sync-doubtful", severity, message, {"camera": name, "sigma_s": m.sigma_s}))
     return found
+
+
+def _left_out(e: Evidence, distance: float, fused: Fused) -> Diagnostic:
+    """Return what to say of evidence that was left out.
+
+    What two other sources or more contradict, or the rest of its own, is an outlier; where one source stands against
+    one other, which of the two is right is not known.
+    """
+    data: dict[str, Any] = {
+        "source": e.source,
+        "cameras": [e.camera_a, e.camera_b],
+        "distance_sigma": _number(distance),
+    }
+    lag = f"{e.label} ({e.time_a_s - e.time_b_s:+.4f} s)"
+    if not np.isfinite(distance) or not {e.camera_a, e.camera_b} <= fused.maps.keys():
+        message = f"{lag} was left out: nothing supports it."
+        return Diagnostic("sync-evidence-rejected", Severity.WARNING, message, data)
+    a, b = fused.maps[e.camera_a], fused.maps[e.camera_b]
+    master_s = b.offset_s + (1 + b.drift_ppm * 1e-6) * e.time_b_s
+    elsewhere_s = (master_s - a.offset_s) / (1 + a.drift_ppm * 1e-6)
+    off_s = e.time_a_s - elsewhere_s
+    data["difference_s"] = off_s
+    by_source = {s: [u for u in fused.used if u.source == s] for s in {u.source for u in fused.used}}
+    against = [s for s, mine in by_source.items() if e.camera_b in connected(mine, list(fused.maps), e.camera_a)]
+    if len(against) != 1 or against[0] == e.source:
+        message = (
+            f"{lag} was left out: it disagrees with the rest by {distance:.1f} standard deviations, {off_s:+.4f} s."
+        )
+        return Diagnostic("sync-evidence-rejected", Severity.WARNING, message, data)
+    other = against[0]
+    message = (
+        f"{e.source} and {other} contradict each other between {e.camera_a} and {e.camera_b} by {off_s:+.4f} s: "
+        f"{e.source} says {e.time_a_s - e.time_b_s:+.4f} s, {other} {elsewhere_s - e.time_b_s:+.4f} s. {other} was "
+        "used; nothing else says which of them is right."
+    )
+    return Diagnostic("sync-sources-contradict", Severity.QUALITY, message, {**data, "used": other})
 
 
 def _evidence_json(e: Evidence) -> dict[str, Any]:
