@@ -8,7 +8,9 @@ Formula: the geometric Jacobian, axis x (point - joint) (K. Lynch and F. Park, M
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solveh_banded
+
+from mocap.kernels.banded import solve_banded
+from mocap.kernels.reprojection import SYMMETRIC
 
 N_TRANSLATION = 3
 
@@ -49,6 +51,83 @@ def gauss_newton_terms(
     return transposed @ weighted, (transposed @ gradient.reshape(n_frames, n_points * 3, 1))[..., 0]
 
 
+def articulated_terms(
+    R_world: np.ndarray,
+    joints: np.ndarray,
+    points: np.ndarray,
+    dof_joint: np.ndarray,
+    dof_axis: np.ndarray,
+    moves: np.ndarray,
+    information: np.ndarray,
+    gradient: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `gauss_newton_terms` returns for the Jacobian J of `point_jacobian`, without forming it.
+
+    information [frame point 6] packed as SYMMETRIC, gradient [frame point 3]; the other arguments as there. A degree is
+    a twist (v, w) that moves the points it moves by v + w x p. Of two degrees that move the same points one moves no
+    others, so J'AJ holds twist' I twist with I the 6x6 information of those points under twists, summed (the
+    composite-rigid-body algorithm; R. Featherstone, Rigid Body Dynamics Algorithms, 2008, section 6.2).
+    """
+    sets, of_dof = np.unique(
+        np.concatenate([np.ones((len(moves), N_TRANSLATION), bool), moves], axis=1), axis=1, return_inverse=True
+    )
+    of_dof = of_dof.ravel()
+    common = (sets.T.astype(int) @ sets)[np.ix_(of_dof, of_dof)]
+    size = sets.sum(0)[of_dof]
+    # each pair is counted from the degree that moves fewer points, or half from either where both move the same
+    share = np.where(common == size[:, None], 1.0, 0.0) * np.where(size[:, None] == size[None], 0.5, 1.0)
+    n_frames, n = len(points), len(of_dof)
+    hessian, slope = np.empty((n_frames, n, n)), np.empty((n_frames, n))
+    for low in range(0, n_frames, _CHUNK_FRAMES):
+        part = slice(low, low + _CHUNK_FRAMES)
+        twist = _twists(R_world[part], joints[part], dof_joint, dof_axis if dof_axis.ndim == 2 else dof_axis[part])
+        moved = (_under_twists(points[part], information[part], gradient[part]) @ sets.astype(float))[..., of_dof]
+        force = np.empty_like(twist)
+        for i in range(6):
+            force[i] = sum(moved[_PLACE[i, k]] * twist[k] for k in range(6))
+        pairs = (force.transpose(1, 2, 0) @ twist.transpose(1, 0, 2)) * share
+        np.add(pairs, pairs.transpose(0, 2, 1), out=hessian[part])
+        np.sum(moved[len(_PAIRS) :] * twist, axis=0, out=slope[part])
+    return hessian, slope
+
+
+_CHUNK_FRAMES = 64
+"""Frames whose intermediate results stay in the processor's cache."""
+_PAIRS = tuple((i, j) for i in range(6) for j in range(i, 6))
+_PLACE = np.array([[_PAIRS.index((min(i, j), max(i, j))) for j in range(6)] for i in range(6)])
+
+
+def _twists(R_world: np.ndarray, joints: np.ndarray, dof_joint: np.ndarray, dof_axis: np.ndarray) -> np.ndarray:
+    """Return each degree as a twist about the world's origin [6 frame 3+dof], velocity first."""
+    axis = (R_world[:, dof_joint] @ dof_axis[..., None])[..., 0].transpose(2, 0, 1)
+    at = joints[:, dof_joint].transpose(2, 0, 1)
+    out = np.zeros((6, len(joints), N_TRANSLATION + len(dof_joint)))
+    for i in range(3):
+        out[i, :, i] = 1.0
+        j, k = (i + 1) % 3, (i + 2) % 3
+        out[i, :, N_TRANSLATION:] = at[j] * axis[k] - at[k] * axis[j]
+        out[3 + i, :, N_TRANSLATION:] = axis[i]
+    return out
+
+
+def _under_twists(points: np.ndarray, information: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Return the points' information with respect to twists, the 21 pairs of _PAIRS, then their gradient's six.
+
+    [27 frame point]; a twist moves a point by v + w x p = S (v, w), and these are S'AS and S'g.
+    """
+    p, g = np.ascontiguousarray(points.transpose(2, 0, 1)), np.ascontiguousarray(gradient.transpose(2, 0, 1))
+    A = np.empty((3, 3, *p.shape[1:]))
+    for n, (i, j) in enumerate(SYMMETRIC):
+        A[i, j] = A[j, i] = information[..., n]
+    lower = np.cross(p[:, None], A, axis=0)  # [w]x A
+    corner = np.cross(p[None], lower, axis=1)
+    out = np.empty((len(_PAIRS) + 6, *p.shape[1:]))
+    for n, (i, j) in enumerate(_PAIRS):
+        out[n] = A[i, j] if j < 3 else (lower[j - 3, i] if i < 3 else corner[i - 3, j - 3])
+    out[-6:-3], out[-3:] = g, np.cross(p, g, axis=0)
+    return out
+
+
 def banded_step(
     hessian: np.ndarray,
     slope: np.ndarray,
@@ -64,27 +143,21 @@ def banded_step(
     """
     n_frames, n_dof = slope.shape
     width = 2 * n_dof
-    band = np.zeros((width + 1, n_frames, n_dof))
-    for lag in range(n_dof):
-        band[width - lag, :, lag:] = np.diagonal(hessian, offset=lag, axis1=1, axis2=2)
+    band = np.zeros((n_frames, n_dof, width + 1))
+    for d in range(n_dof):
+        band[:, d, width - d :] = hessian[:, d, : d + 1]
+        if coupling is not None:
+            band[1:, d, n_dof - d : width - d] = coupling[:, :, d]
     w = acceleration_weight
-    band[width, :-2] += w
-    band[width, 1:-1] += 4 * w
-    band[width, 2:] += w
-    band[width - n_dof, 1:-1] -= 2 * w
-    band[width - n_dof, 2:] -= 2 * w
-    band[0, 2:] += w
-    if coupling is not None:
-        for lag in range(1, width):
-            diagonal = np.diagonal(coupling, offset=lag - n_dof, axis1=1, axis2=2)
-            first = max(lag - n_dof, 0)
-            band[width - lag, 1:, first : first + diagonal.shape[1]] += diagonal
-    rhs = slope.copy()
+    band[:-2, :, width] += w
+    band[1:-1, :, width] += 4 * w
+    band[2:, :, width] += w
+    band[1:-1, :, n_dof] -= 2 * w
+    band[2:, :, n_dof] -= 2 * w
+    band[2:, :, 0] += w
+    right = -slope
     push = w * acceleration
-    rhs[:-2] += push
-    rhs[1:-1] -= 2 * push
-    rhs[2:] += push
-    step = solveh_banded(
-        band.reshape(width + 1, -1), -rhs.ravel(), overwrite_ab=True, overwrite_b=True, check_finite=False
-    )
-    return step.reshape(n_frames, n_dof)
+    right[:-2] -= push
+    right[1:-1] += 2 * push
+    right[2:] -= push
+    return solve_banded(band.reshape(-1, width + 1), right.ravel()).reshape(n_frames, n_dof)

@@ -15,6 +15,8 @@ MIN_DEPTH = 0.05
 SYMMETRIC = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 """Order in which the six entries of a symmetric 3x3 matrix are packed."""
 
+PACKED_IDENTITY = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+
 
 def residuals_px(
     points: np.ndarray,

@@ -8,8 +8,8 @@ matrix per frame.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
+from mocap.kernels.banded import solve_banded
 from mocap.kernels.chain import WHITE, Noise, curvature_of_variance, error_variance
 from mocap.kernels.reprojection import SYMMETRIC, unpack_symmetric
 
@@ -33,16 +33,15 @@ def smooth_step(
     n_frames, n_keypoints = points.shape[:2]
     out = np.empty_like(points)
     for k in range(n_keypoints):
-        band = np.zeros((_BAND + 1, 3 * n_frames))
+        band = np.zeros((n_frames, 3, _BAND + 1))
         for n, (i, j) in enumerate(SYMMETRIC):
-            band[_BAND + i - j, j::3] = information[:, k, n]
+            band[:, j, _BAND + i - j] = information[:, k, n]
         diagonals = _difference_diagonals(acceleration_weight[:, k], velocity_weight, n_frames)
         for lag, diagonal in enumerate(diagonals):
-            for i in range(3):
-                band[_BAND - 3 * lag, 3 * lag + i :: 3] += diagonal
-        band[_BAND] += _TINY
+            band[lag:, :, _BAND - 3 * lag] += diagonal[:, None]
+        band[..., _BAND] += _TINY
         slope = gradient[:, k] + _difference_gradient(points[:, k], acceleration_weight[:, k], velocity_weight)
-        step = solveh_banded(band, -slope.ravel(), overwrite_ab=True, check_finite=False)
+        step = solve_banded(band.reshape(-1, _BAND + 1), -slope.ravel())
         out[:, k] = points[:, k] + step.reshape(n_frames, 3)
     return out
 

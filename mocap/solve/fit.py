@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from mocap.core.observations import Observations
-from mocap.kernels.articulated import N_TRANSLATION, banded_step, gauss_newton_terms, point_jacobian
-from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
+from mocap.kernels.articulated import N_TRANSLATION, articulated_terms, banded_step, gauss_newton_terms, point_jacobian
+from mocap.kernels.reprojection import PACKED_IDENTITY, normal_equations, residuals_px, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
 from mocap.solve.limits import add_limits
+from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape, ShapeModel, landmark_arrays
 
@@ -28,23 +28,19 @@ ROBUST_SCALE_SQUARED = 12.0
 DAMPING = 1e-3
 MAX_STEP_RAD = 0.5
 """Angles move at most this far per iteration: beyond, the linearisation is worth nothing."""
-CHUNK_FRAMES = 300
-"""Jacobians of this many frames at a time stay in cache; measured 1.6 times faster than all at once."""
-ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
-"""Least and greatest acceleration level: root m/s^2, joints rad/s^2."""
-
 FOOT_LANDMARKS = ("LHeel", "LBigToe", "RHeel", "RBigToe")
 """Points of the soles that may stand on something."""
 
 PointTerms = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Given points [frame landmark 3], the information [frame landmark 3 3] and gradient [frame landmark 3] of the data."""
+"""Given points [frame landmark 3], the data's information [frame landmark 6], packed as `reprojection.SYMMETRIC`, and
+gradient [frame landmark 3]."""
 
 
 def body_points(pose: Pose, shape: Shape, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return world rotations, joint positions and landmark positions [frame landmark 3]."""
     R_world, joints = pose.world(shape.offsets_m())
     joint, offset = landmark_arrays(names, shape)
-    return R_world, joints, joints[:, joint] + np.einsum("fkij,kj->fki", R_world[:, joint], offset)
+    return R_world, joints, joints[:, joint] + (R_world[:, joint] @ offset[..., None])[..., 0]
 
 
 def moves_matrix(names: tuple[str, ...], dof: Freedom) -> np.ndarray:
@@ -67,7 +63,7 @@ def to_points(target_m: np.ndarray, sigma_m: np.ndarray) -> PointTerms:
     def terms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         off = points - target
         w = precision * geman_mcclure(precision * (off**2).sum(-1), 3 * ROBUST_SCALE_SQUARED)
-        return w[..., None, None] * np.eye(3), w[..., None] * off
+        return w[..., None] * PACKED_IDENTITY, w[..., None] * off
 
     return terms
 
@@ -84,25 +80,31 @@ def to_cameras(observations: Observations, sigma_px: np.ndarray, n_frames: int) 
         information, gradient = normal_equations(
             at, o.xy, o.px_per_unit, weight, o.R_cam_from_world, o.t_cam_from_world_m
         )
-        return unpack_symmetric(o.on_timeline(information, n_frames)), o.on_timeline(gradient, n_frames)
+        return o.on_timeline(information, n_frames), o.on_timeline(gradient, n_frames)
 
     return terms
 
 
 def pose_terms(
-    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms, *, has_limits: bool = True
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    data: PointTerms,
+    *,
+    has_limits: bool = True,
+    has_pull: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Gauss-Newton terms of data, bind-pose prior and joint limits [frame n n], [frame n], n = 3 + dof."""
+    """Return the Gauss-Newton terms of data, joint limits and the pull of each frame towards the bind pose.
+
+    [frame n n] and [frame n], n = 3 + dof.
+    """
     R_world, joints, points = body_points(pose, shape, names)
     information, gradient = data(points)
     moves, axes = moves_matrix(names, dof), pose.axes(dof)
-    n = N_TRANSLATION + len(dof.joint)
-    hessian, slope = np.empty((len(points), n, n)), np.empty((len(points), n))
-    for low in range(0, len(points), CHUNK_FRAMES):
-        part = slice(low, low + CHUNK_FRAMES)
-        jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, axes[part], moves)
-        hessian[part], slope[part] = gauss_newton_terms(jacobian, information[part], gradient[part])
-    _add_priors(hessian, slope, pose, dof)
+    hessian, slope = articulated_terms(R_world, joints, points, dof.joint, axes, moves, information, gradient)
+    if has_pull:
+        _add_priors(hessian, slope, pose, dof)
     if has_limits:
         add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
     return hessian, slope
@@ -146,7 +148,8 @@ def fit_shape(
     vector = neutral.copy()
     for _ in range(SHAPE_ITERATIONS):
         R_world, joints, points = body_points(pose, shape, names)
-        information, gradient = data(points)
+        packed, gradient = data(points)
+        information = unpack_symmetric(packed)
         axes = pose.axes(dof)
         jacobian = point_jacobian(R_world, joints, points, dof.joint, axes, moves)
         hessian, slope = gauss_newton_terms(jacobian, information, gradient)
@@ -175,24 +178,27 @@ def fit_take(
     names: tuple[str, ...],
     dof: Freedom,
     data: PointTerms,
-    acceleration: np.ndarray,
+    prior: MotionPrior,
+    fps: float,
     contact: np.ndarray | None = None,
     slip_m: float = np.inf,
-) -> Pose:
-    """Return the pose that fits all frames together.
+) -> tuple[Pose, MotionPrior]:
+    """Return the pose that fits all frames together, and the prior of motion as it was learned on the way.
 
-    acceleration [frame-2 3+dof] is each degree's level per frame^2; contact [frame sole] tells which of FOOT_LANDMARKS
-    stand (None: not yet known), and slip_m how far a standing one moves from frame to frame (1 sd).
+    contact [frame sole] tells which of FOOT_LANDMARKS stand (None: not yet known), and slip_m how far a standing one
+    moves from frame to frame (1 sd).
     """
-    weight = acceleration**-2.0
     for _ in range(TAKE_ITERATIONS):
-        hessian, slope = pose_terms(pose, shape, names, dof, data)
-        coupling = None
+        prior = prior.learned(pose, dof, fps)
+        hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)
+        evidence = prior.with_evidence(hessian, fps)
+        coupling = prior.add(hessian, slope, pose, dof)
         if contact is not None and contact.any():
-            coupling = _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
+            coupling += _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
         _damp(hessian)
-        pose = pose.moved(_limited(banded_step(hessian, slope, weight, pose.accelerations(dof), coupling)), dof)
-    return pose
+        step = banded_step(hessian, slope, prior.level**-2.0, pose.accelerations(dof), coupling)
+        pose, prior = pose.moved(_limited(step), dof), evidence
+    return pose, prior
 
 
 def _add_contacts(
@@ -232,18 +238,3 @@ def _limited(step: np.ndarray) -> np.ndarray:
     out = step.copy()
     out[:, N_TRANSLATION:] = np.clip(step[:, N_TRANSLATION:], -MAX_STEP_RAD, MAX_STEP_RAD)
     return out
-
-
-def acceleration_level(pose: Pose, dof: Freedom, fps: float) -> np.ndarray:
-    """Return each degree's acceleration level [frame-2 3+dof] per frame^2, from the motion itself.
-
-    Half the take's median level, half that of the surrounding half second: strikes stay sharp, stillness stays still.
-    """
-    squared = (pose.accelerations(dof) * fps**2) ** 2
-    local = uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest")
-    level = np.sqrt(0.5 * local + 0.5 * np.median(local, axis=0))
-    (root_low, root_high), (low, high) = ACCELERATION_RANGE
-    level[:, :N_TRANSLATION] = level[:, :N_TRANSLATION].mean(1, keepdims=True)
-    level[:, :N_TRANSLATION] = np.clip(level[:, :N_TRANSLATION], root_low, root_high)
-    level[:, N_TRANSLATION:] = np.clip(level[:, N_TRANSLATION:], low, high)
-    return level / fps**2

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mocap.kernels.articulated import N_TRANSLATION, banded_step, gauss_newton_terms, point_jacobian
+from mocap.kernels.articulated import (
+    N_TRANSLATION,
+    articulated_terms,
+    banded_step,
+    gauss_newton_terms,
+    point_jacobian,
+)
 from mocap.kernels.kinematics import forward_kinematics
+from mocap.kernels.reprojection import SYMMETRIC
 from mocap.kernels.rotations import quat_exp, quat_multiply
 
 PARENTS = (-1, 0, 1, 1, 3)
@@ -68,6 +75,24 @@ def test_the_terms_are_j_transposed_a_j(body: dict[str, np.ndarray]) -> None:
     hessian, slope = gauss_newton_terms(jacobian, information, gradient)
     assert hessian == pytest.approx(np.einsum("fkia,fkij,fkjb->fab", jacobian, information, jacobian))
     assert slope == pytest.approx(np.einsum("fkia,fki->fa", jacobian, gradient))
+
+
+@pytest.mark.parametrize("turns_with_the_frame", [False, True])
+def test_the_terms_of_a_body_need_no_jacobian(body: dict[str, np.ndarray], turns_with_the_frame: bool) -> None:
+    rng = np.random.default_rng(6)
+    R, joints, points = _points(body, np.zeros((N_FRAMES, N_TRANSLATION + len(DOF_JOINT))))
+    axes = np.tile(DOF_AXIS, (N_FRAMES, 1, 1)) if turns_with_the_frame else DOF_AXIS
+    if turns_with_the_frame:
+        axes = axes + rng.normal(scale=0.1, size=axes.shape)
+    root = rng.normal(size=(N_FRAMES, N_POINTS, 3, 3))
+    information = root @ root.swapaxes(-1, -2)
+    gradient = rng.normal(size=(N_FRAMES, N_POINTS, 3))
+    of_body = (R, joints, points, DOF_JOINT, axes, _moves(body))
+    expected = gauss_newton_terms(point_jacobian(*of_body), information, gradient)
+    packed = np.stack([information[..., i, j] for i, j in SYMMETRIC], axis=-1)
+    hessian, slope = articulated_terms(*of_body, packed, gradient)
+    assert hessian == pytest.approx(expected[0], abs=1e-10)
+    assert slope == pytest.approx(expected[1], abs=1e-10)
 
 
 def test_the_banded_step_equals_a_dense_solve() -> None:

@@ -46,7 +46,7 @@ def _check(cost: Callable[[Pose], float], slope: np.ndarray, pose: Pose, dof: Fr
 
 def _slope_of(pose: Pose, dof: Freedom, data: fit.PointTerms) -> np.ndarray:
     """Return the slope of data alone: priors are taken off again."""
-    none = (np.zeros((N_FRAMES, len(NAMES), 3, 3)), np.zeros((N_FRAMES, len(NAMES), 3)))
+    none = (np.zeros((N_FRAMES, len(NAMES), 6)), np.zeros((N_FRAMES, len(NAMES), 3)))
     with_data = fit.pose_terms(pose, SHAPE, NAMES, dof, data, has_limits=False)[1]
     return with_data - fit.pose_terms(pose, SHAPE, NAMES, dof, lambda _: none, has_limits=False)[1]
 
