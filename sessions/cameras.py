@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mocap.core.camera_names import match_cameras
+from mocap.core.camera_names import match_cameras, without_video
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.media.chapters import chapters_of
@@ -15,16 +15,18 @@ from sessions.store import content_key
 
 
 def match_recordings(camera_names: Sequence[str], take: Take) -> tuple[dict[str, Recording], tuple[Diagnostic, ...]]:
-    """Return a take's recording of each camera of a rig, and what the match rests on.
+    """Return a take's recording of each camera of a rig that filmed it, and what the match rests on.
 
     The names that the cameras got at import count where they are those of this rig; else the files' names.
     Raises: InputError as `match_cameras`.
     """
     stored = {r.camera: r for r in take.recordings if r.camera is not None}
-    if stored.keys() == set(camera_names):
-        return {name: stored[name] for name in camera_names}, ()
+    if len(stored) == len(take.recordings) >= 2 and stored.keys() <= set(camera_names):
+        left = [name for name in camera_names if name not in stored]
+        found = (without_video(left),) if left else ()
+        return {name: stored[name] for name in camera_names if name in stored}, found
     by_path = {str(r.path): r for r in take.recordings}
-    match = match_cameras(camera_names, list(by_path), "videos")
+    match = match_cameras(camera_names, list(by_path), "videos", may_lack=True)
     return {camera: by_path[path] for camera, path in match.found.items()}, match.diagnostics
 
 

@@ -88,8 +88,8 @@ def take_sources(session: Session, take: Take) -> tuple[dict[str, Node], tuple[D
             belong together.
     """
     rig_file = load_rig(session)
-    rig = rig_file.rig
-    recordings, found = match_recordings(rig.names, take)
+    recordings, found = match_recordings(rig_file.rig.names, take)
+    rig = rig_file.rig.in_order(list(recordings))
     keys = {camera: recording_key(camera, recording) for camera, recording in recordings.items()}
     rig_key = _value_key(rig)
     edits = read_edits(take.edits_file)

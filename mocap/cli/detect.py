@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mocap.cli.options import output_folder
-from mocap.cli.ui import Result, Ui, UsageError
+from mocap.cli.ui import Result, Ui
 
 SUMMARY = "find people's 2D keypoints in videos"
 EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model rtmpose --out keypoints"
@@ -21,7 +21,7 @@ KEEPS_STAGES = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="one video per camera, named after it")
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="one per camera, named by file or folder")
     parser.add_argument(
         "--model",
         default="auto",
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect and write; a run that was killed goes on where its last part ended."""
+    from mocap.media.camera_assignment import name_cameras
     from mocap.media.chapters import whole_recordings
     from mocap.media.fingerprint import fingerprint
     from mocap.media.probe import probe
@@ -70,8 +71,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.pose2d.openpose_out import check_targets, write_openpose
     from sessions.store import content_key
 
-    videos = _by_camera([chapters[0] for chapters in whole_recordings(args.videos)])
-    infos = {camera: probe(path) for camera, path in videos.items()}
+    infos = name_cameras([probe(chapters[0]) for chapters in whole_recordings(args.videos)])
+    videos = {camera: info.path for camera, info in infos.items()}
     kinds = [kind for kind in args.to if kind != "openpose"]
     if "openpose" in args.to:
         check_targets(args.out, videos, args.overwrite)
@@ -137,16 +138,3 @@ def _formats(text: str) -> tuple[str, ...]:
     if not names or any(n not in FORMATS for n in names):
         raise argparse.ArgumentTypeError(f"expected some of {', '.join(FORMATS)}, got {text!r}")
     return names
-
-
-def _by_camera(videos: list[Path]) -> dict[str, Path]:
-    """Return videos by camera name, which is the file's. Raises UsageError when two would have the same name."""
-    names = [v.stem for v in videos]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise UsageError(
-            "two-videos-one-camera",
-            f"Two videos would be camera {', '.join(twice)}: a camera is named after its file.",
-            "Rename one of the files.",
-        )
-    return dict(zip(names, videos, strict=True))

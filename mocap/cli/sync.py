@@ -12,9 +12,12 @@ from mocap.cli.options import frame_rate, point3, writable_folder
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mocap.core.camera import CameraRig
     from mocap.core.diagnostics import Diagnostic
     from mocap.media.audio import Sound
+    from mocap.media.camera_assignment import SoundFile
     from mocap.media.probe import VideoInfo
     from mocap.sync.evidence import Evidence
     from mocap.sync.synchronise import Sources
@@ -36,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints, e.g. 60000/1001")
     parser.add_argument("--keypoint-set", metavar="NAME", help="where the files do not tell")
     parser.add_argument("--rig", type=Path, metavar="RIG", help="calibrated cameras: much surer from motion")
-    of_what = f"of {','.join(METHODS)}; default: %(default)s"
-    parser.add_argument("--methods", default=",".join(USUAL), metavar="LIST", help=of_what)
+    of_what = f"of {','.join(METHODS)}; default: {','.join(USUAL)}, of keypoints motion"
+    parser.add_argument("--methods", metavar="LIST", help=of_what)
     parser.add_argument("--clap-at", type=point3, metavar="X,Y,Z", help="the claps were here (metres); needs --rig")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON with the clocks")
 
@@ -72,12 +75,17 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _methods(args: argparse.Namespace) -> list[str]:
-    methods = list(dict.fromkeys(m.strip() for m in args.methods.split(",") if m.strip()))
+    asked = args.methods if args.methods is not None else ",".join(USUAL if args.keypoints is None else ("motion",))
+    methods = list(dict.fromkeys(m.strip() for m in asked.split(",") if m.strip()))
     unknown = [m for m in methods if m not in METHODS]
     if unknown or not methods:
         raise UsageError("usage", f"--methods: unknown {', '.join(unknown) or '(none given)'}", f"Use {METHODS}.")
     if (args.keypoints is None) == (not args.videos):
         raise UsageError("usage", "expected either VIDEO files or --keypoints DIR", "Run `mocap sync --help`.")
+    if args.keypoints is not None and methods != ["motion"]:
+        without = ", ".join(m for m in methods if m != "motion")
+        message = f"--methods {args.methods}: keypoints say nothing of {without}; they are compared by motion alone"
+        raise UsageError("usage", message, "Leave --methods out, or give the VIDEO files instead of --keypoints.")
     if args.keypoints is not None and args.fps is None:
         raise UsageError("usage", "--keypoints needs --fps", "Give the frame rate, e.g. --fps 60.")
     if args.clap_at is not None and (args.rig is None or args.keypoints is not None):
@@ -101,21 +109,21 @@ def _from_keypoints(args: argparse.Namespace, rig: CameraRig | None, found: list
 def _from_files(
     args: argparse.Namespace, rig: CameraRig | None, clap: Any, methods: list[str], found: list[Diagnostic], ui: Ui
 ) -> Sources:
-    from mocap.core.camera_names import match_cameras
     from mocap.core.progress import track
+    from mocap.media.camera_assignment import SoundFile, assign_cameras, name_cameras
     from mocap.media.chapters import whole_recordings
     from mocap.sync.synchronise import Sources
 
     given = [chapters[0] for chapters in whole_recordings(args.videos)]
-    stems = [f.stem for f in given]
-    if len(set(stems)) < len(stems):
-        stems = [str(f) for f in given]
-    files = dict(zip(stems, given, strict=True))
-    if rig is not None:
-        matched = match_cameras(rig.names, stems, "files")
-        found += matched.diagnostics
-        files = {camera: files[name] for camera, name in matched.found.items()}
-    infos = {c: _probed(f) for c, f in track(files.items(), ui.progress, "Reading files", len(files))}
+    probed = [_probed(f) for f in track(given, ui.progress, "Reading files", len(given))]
+    if rig is None:
+        named: Mapping[str, VideoInfo | SoundFile] = name_cameras(probed)
+    else:
+        assigned = assign_cameras(rig.names, probed)
+        found += assigned.diagnostics
+        named = assigned.cameras
+    files = {c: r.path for c, r in named.items()}
+    infos = {c: None if isinstance(r, SoundFile) else r for c, r in named.items()}
     found += [d for i in infos.values() if i is not None for d in i.diagnostics]
     views = None
     if "motion" in methods:
@@ -158,16 +166,17 @@ def _flashes(files: dict[str, Path], infos: dict[str, VideoInfo | None], ui: Ui)
     return flash_evidence(seen)
 
 
-def _probed(file: Path) -> VideoInfo | None:
-    """Return what a video is, None for a file with sound only."""
+def _probed(file: Path) -> VideoInfo | SoundFile:
+    """Return what a file is, which may be sound only."""
     from mocap.core.errors import InputError
+    from mocap.media.camera_assignment import SoundFile
     from mocap.media.probe import probe
 
     try:
         return probe(file)
     except InputError as error:
         if error.code == "video-no-picture":
-            return None
+            return SoundFile(file)
         raise
 
 

@@ -39,19 +39,26 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
 
 
-def match_cameras(camera_names: Sequence[str], found: Sequence[str], what: str = "videos") -> CameraMatch:
+def match_cameras(
+    camera_names: Sequence[str], found: Sequence[str], what: str = "videos", may_lack: bool = False
+) -> CameraMatch:
     """Match `found` (names or paths of `what`) to a rig's cameras.
 
     Tried in this order: equal normal names (see `normal_name`); the camera's normal name inside exactly one of the
     found names or the other way round (`take3_cam01.mp4`); natural sort order where no name fits at all or where one
     list counts from 0 and the other from 1. Anything else than a full one-to-one match is an error: a wrong guess
-    would give a camera the view of another.
+    would give a camera the view of another. With `may_lack` cameras may be left over where the names of all that was
+    found tell whose they are, which is said.
 
     Raises: InputError camera-twice, camera-count-mismatch, cameras-unmatched; each lists both sides.
     """
     lists = f"cameras of the rig: {', '.join(camera_names)}; {what}: {', '.join(found) or 'none'}"
     rig_key = {normal_name(c): c for c in camera_names}
     _check_twice(found, what, lists)
+    if may_lack and 2 <= len(found) < len(camera_names) and len(rig_key) == len(camera_names):
+        part = _match_part(rig_key, {normal_name(f): f for f in found})
+        if part is not None:
+            return CameraMatch(part, (without_video([c for c in camera_names if c not in part], what),))
     if len(found) != len(camera_names) or len(rig_key) != len(camera_names):
         _raise_count(camera_names, found, what, lists, rig_key)
     by_key = {normal_name(f): f for f in found}
@@ -76,6 +83,12 @@ def match_cameras(camera_names: Sequence[str], found: Sequence[str], what: str =
     pairs = ", ".join(f"{c} <- {f}" for c, f in result.items())
     message = f"The names of the {what} are not those of the rig's cameras; matched in sort order: {pairs}."
     return CameraMatch(result, (_diagnostic("cameras-matched-in-order", Severity.WARNING, message, result),))
+
+
+def without_video(cameras: Sequence[str], what: str = "videos") -> Diagnostic:
+    """Return the finding that cameras of the rig have nothing in this take."""
+    message = f"There are no {what} of {', '.join(cameras)}; the take is made from the other cameras."
+    return Diagnostic("cameras-without-video", Severity.WARNING, message, {"cameras": list(cameras)})
 
 
 def _diagnostic(code: str, severity: Severity, message: str, pairs: dict[str, str]) -> Diagnostic:
@@ -106,6 +119,20 @@ def _raise_count(
         f"The rig has {len(camera_names)} cameras, but there are {len(found)} {what}{detail} ({lists}).",
         _RENAME,
     )
+
+
+def _match_part(rig_key: dict[str, str], by_key: dict[str, str]) -> dict[str, str] | None:
+    """Return the match where each thing found has one camera, by equal names or by the camera's name inside its own."""
+
+    def holds(long: str, short: str) -> bool:
+        return long == short or re.search(rf"(?<!\d){re.escape(short)}(?!\d)", long) is not None
+
+    hits = {f: [c for c in rig_key if c == f] or [c for c in rig_key if holds(f, c)] for f in by_key}
+    taken = [h[0] for h in hits.values() if len(h) == 1]
+    if not len(taken) == len(by_key) == len(set(taken)):
+        return None
+    owner = {h[0]: by_key[f] for f, h in hits.items()}
+    return {camera: owner[key] for key, camera in rig_key.items() if key in owner}
 
 
 def _match_inside(rig_key: dict[str, str], by_key: dict[str, str]) -> dict[str, str] | None:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
-from mocap.core.camera_names import CameraMatch, match_cameras, normal_name
+from mocap.core.camera_names import CameraMatch, match_cameras, normal_name, without_video
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.media.chapters import chapter_name
 from mocap.media.fingerprint import fingerprint
-from mocap.media.video_info import VideoInfo
+from mocap.media.gopro_facts import GoProFacts
 
 _COUNTED = re.compile(
     r"(img|mvi|dsc|dscn|vid|mov|clip|video|pxl|c|p|100gopro|dji)?([_\-. ]*e?\d++)*[_\-. ]*([~(]\d+\)?)?", re.IGNORECASE
@@ -26,20 +27,45 @@ _CARD_FOLDER = re.compile(
 )
 
 
+class Recorded(Protocol):
+    """What a name for a camera rests on; `mocap.media.video_info.VideoInfo` is one."""
+
+    @property
+    def path(self) -> Path:
+        """The first file of the recording."""
+        ...
+
+    @property
+    def gopro(self) -> GoProFacts | None:
+        """What a GoPro says of itself."""
+        ...
+
+
+R = TypeVar("R", bound=Recorded)
+
+
 @dataclass(frozen=True)
-class Assignment:
+class SoundFile:
+    """A recording without pictures."""
+
+    path: Path
+    gopro: GoProFacts | None = None
+
+
+@dataclass(frozen=True)
+class Assignment(Generic[R]):
     """Which recording is whose."""
 
-    cameras: Mapping[str, VideoInfo]
-    """By the rig's camera, in its order."""
+    cameras: Mapping[str, R]
+    """By the rig's camera, in its order; without those that have no recording, which is said."""
     is_known: bool
     """Whether names or serial numbers say so; else it is only their order."""
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def assign_cameras(
-    camera_names: Sequence[str], recordings: Sequence[VideoInfo], known: Mapping[str, str] | None = None
-) -> Assignment:
+    camera_names: Sequence[str], recordings: Sequence[R], known: Mapping[str, str] | None = None
+) -> Assignment[R]:
     """Return the recording of each of a rig's cameras.
 
     Tried in this order: the names of the files; of the folders that hold them (a memory card's own folders do not
@@ -59,12 +85,12 @@ def assign_cameras(
     serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
     in_order: CameraMatch | None = None
     failure: InputError | None = None
-    found: Assignment | None = None
+    found: Assignment[R] | None = None
     for keys in (list(by_path), [camera_folder(r.path) for r in recordings], _short_serials(serials)):
         if len(keys) != len(recordings):
             continue
         try:
-            match = match_cameras(camera_names, keys, "videos")
+            match = match_cameras(camera_names, keys, "videos", may_lack=True)
         except InputError as error:
             failure = failure or error
             continue
@@ -85,24 +111,27 @@ def assign_cameras(
 
 
 def _by_earlier_takes(
-    camera_names: Sequence[str], recordings: Sequence[VideoInfo], known: Mapping[str, str]
-) -> Assignment | None:
+    camera_names: Sequence[str], recordings: Sequence[R], known: Mapping[str, str]
+) -> Assignment[R] | None:
     """Return the assignment in which each camera has the serial number that it had before, if there is one."""
     by_serial = {r.gopro.serial: r for r in recordings if r.gopro is not None and r.gopro.serial}
     cameras = {c: by_serial[known[c]] for c in camera_names if known.get(c) in by_serial}
-    if not len(cameras) == len(camera_names) == len(recordings):
+    if len(cameras) != len(recordings) or len(cameras) < min(2, len(camera_names)):
         return None
     pairs = {c: r.path.name for c, r in cameras.items()}
     message = f"Matched by the serial numbers of earlier takes: {', '.join(f'{c} <- {n}' for c, n in pairs.items())}."
-    return Assignment(cameras, True, (Diagnostic("cameras-matched-by-serial", Severity.INFO, message, pairs),))
+    found = [Diagnostic("cameras-matched-by-serial", Severity.INFO, message, pairs)]
+    left = [c for c in camera_names if c not in cameras]
+    return Assignment(cameras, True, (*found, *([without_video(left)] if left else [])))
 
 
-def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
+def name_cameras(recordings: Sequence[R]) -> dict[str, R]:
     """Return a camera name for each recording of one take, in the order given.
 
     Tried in this order, for all recordings alike: the file names, where they differ and none is one that a camera
-    counts up by itself; the folders that hold the files (a memory card's own folders do not count); the cameras' serial
-    numbers, cut to the digits at their end that tell them apart; the file names as they are.
+    counts up by itself (a single recording's in any case); the folders that hold the files (a memory card's own folders
+    do not count); the cameras' serial numbers, cut to the digits at their end that tell them apart; the file names as
+    they are.
 
     Raises: InputError video-twice, camera-films-twice, cameras-unnamed.
     """
@@ -111,7 +140,7 @@ def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
     stems = [p.stem for p in paths]
     serials = [r.gopro.serial if r.gopro is not None else None for r in recordings]
     tries = (
-        stems if not any(is_counted(p) for p in paths) else [],
+        stems if len(paths) == 1 or not any(is_counted(p) for p in paths) else [],
         [camera_folder(p) for p in paths],
         _short_serials(serials),
         stems,
@@ -127,13 +156,13 @@ def name_cameras(recordings: Sequence[VideoInfo]) -> dict[str, VideoInfo]:
     )
 
 
-def check_different(recordings: Sequence[VideoInfo]) -> None:
+def check_different(recordings: Sequence[Recorded]) -> None:
     """Refuse one video given twice, and two recordings of one camera, which cannot film one take twice.
 
     Raises: InputError video-twice, camera-films-twice.
     """
-    by_content: dict[str, VideoInfo] = {}
-    by_serial: dict[str, VideoInfo] = {}
+    by_content: dict[str, Recorded] = {}
+    by_serial: dict[str, Recorded] = {}
     for recording in recordings:
         content = fingerprint(recording.path)
         if content in by_content:
@@ -155,7 +184,7 @@ def check_different(recordings: Sequence[VideoInfo]) -> None:
             by_serial[serial] = recording
 
 
-def check_serials(cameras: Mapping[str, VideoInfo], known: Mapping[str, str]) -> None:
+def check_serials(cameras: Mapping[str, Recorded], known: Mapping[str, str]) -> None:
     """Refuse videos that lie under another camera's name than the serial numbers of earlier takes say.
 
     Args:
@@ -180,7 +209,7 @@ def check_serials(cameras: Mapping[str, VideoInfo], known: Mapping[str, str]) ->
             )
 
 
-def serial_numbers(cameras: Mapping[str, VideoInfo]) -> dict[str, str]:
+def serial_numbers(cameras: Mapping[str, Recorded]) -> dict[str, str]:
     """Return the serial number of each camera that states one, as `check_serials` wants them later."""
     return {n: r.gopro.serial for n, r in cameras.items() if r.gopro is not None and r.gopro.serial}
 

@@ -171,12 +171,25 @@ def test_an_output_folder_under_a_file_is_refused(
     assert "output-not-writable" in capsys.readouterr().err
 
 
-def test_two_videos_for_one_camera_are_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_video_given_twice_is_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "b").mkdir()
     other = tmp_path / "b" / "cam1.mp4"
     other.write_bytes(video.read_bytes())
-    assert main(["detect", str(video), str(other), "--out", str(tmp_path / "out")]) == 2
-    assert "two-videos-one-camera" in capsys.readouterr().err
+    assert main(["detect", str(video), str(other), "--out", str(tmp_path / "out")]) == 1
+    assert "video-twice" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dot")
+def test_cameras_are_named_after_their_folders_where_the_files_have_one_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n, folder in enumerate(("left", "right")):
+        (tmp_path / folder / "DCIM").mkdir(parents=True)
+        pictures = (np.full((48, 64, 3), 60 * n + k, np.uint8) for k in range(3))
+        write_video(tmp_path / folder / "DCIM/GX010001.MP4", pictures, Fraction(25), (64, 48))
+    files = [str(tmp_path / f / "DCIM/GX010001.MP4") for f in ("left", "right")]
+    assert main(["detect", *files, "--model", "blazepose", "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["cameras"]) == ["left", "right"]
 
 
 def test_a_real_clip_is_detected_by_the_real_model(

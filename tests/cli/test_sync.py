@@ -95,6 +95,8 @@ def test_the_evidence_is_drawn_beside_the_result(
         (("a.mp4", "--keypoints", "pose", "--fps", "60"), "either VIDEO files or --keypoints"),
         (("--keypoints", "pose"), "needs --fps"),
         (("a.mp4", "b.mp4", "--methods", "telepathy"), "telepathy"),
+        (("--keypoints", "pose", "--fps", "60", "--methods", "audio"), "nothing of audio"),
+        (("--keypoints", "pose", "--fps", "60", "--methods", "motion,gps"), "nothing of gps"),
         (("a.mp4", "b.mp4", "--clap-at", "1,2,3"), "--rig"),
     ],
 )

@@ -147,7 +147,7 @@ def test_a_new_camera_under_an_old_name_is_noticed(recordings: Make) -> None:
 RIG = ("left", "middle", "right")
 
 
-def files_of(found: Assignment) -> dict[str, str]:
+def files_of(found: Assignment[VideoInfo]) -> dict[str, str]:
     return {camera: f"{info.path.parent.name}/{info.path.name}" for camera, info in found.cameras.items()}
 
 
@@ -205,3 +205,29 @@ def test_names_of_which_some_are_the_rigs_are_refused(recordings: Make) -> None:
     with pytest.raises(InputError) as caught:
         assign_cameras(RIG, recordings("s/left.mp4", "s/middle.mp4", "s/kitchen.mp4"))
     assert caught.value.code == "cameras-unmatched"
+
+
+def test_a_camera_without_a_video_is_left_out_and_named(recordings: Make) -> None:
+    given = recordings("walk_cam3.mp4", "walk_cam1.mp4")
+    found = assign_cameras(["cam1", "cam2", "cam3"], given)
+    assert {c: r.path.name for c, r in found.cameras.items()} == {"cam1": "walk_cam1.mp4", "cam3": "walk_cam3.mp4"}
+    assert found.is_known
+    [finding] = found.diagnostics
+    assert (finding.code, finding.data["cameras"]) == ("cameras-without-video", ["cam2"])
+
+
+def test_earlier_serial_numbers_name_the_cameras_that_are_there(recordings: Make) -> None:
+    given = recordings("GX010001.MP4", "GX010002.MP4", serials=("C3", "C1"))
+    found = assign_cameras(["left", "mid", "right"], given, {"left": "C1", "mid": "C2", "right": "C3"})
+    assert list(found.cameras) == ["left", "right"]
+    assert {d.code for d in found.diagnostics} == {"cameras-matched-by-serial", "cameras-without-video"}
+
+
+def test_too_few_videos_whose_names_do_not_tell_are_refused(recordings: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        assign_cameras(["left", "mid", "right"], recordings("GX010001.MP4", "GX010002.MP4"))
+    assert caught.value.code == "camera-count-mismatch"
+
+
+def test_the_name_of_a_single_recording_is_its_file_s(recordings: Make) -> None:
+    assert names(recordings("left/GX010001.MP4")) == ["GX010001"]

@@ -190,6 +190,23 @@ def test_a_turned_phone_goes_through_the_whole_run_upright(
     assert np.median(np.linalg.norm(error_m, axis=-1)) < 0.03
 
 
+def test_a_camera_of_the_rig_without_a_video_is_said_and_the_others_are_used(
+    fresh: Path, shoot: Any, mocap: Mocap, tmp_path: Path
+) -> None:
+    for c, camera in enumerate(shoot.rig.names):
+        path = write_video(tmp_path / f"{camera}.mp4", grey([40 * c + f for f in range(30)]), Fraction(30), SIZE_PX)
+        film(shoot, camera, path, np.arange(30) / 30)
+    first, left_out, last = shoot.rig.names
+    status, data = mocap("import", fresh, "walk", tmp_path / f"{first}.mp4", tmp_path / f"{last}.mp4")
+    assert status == 0
+    assert any(left_out in note for note in data["take"]["notes"])
+    done = run(fresh)
+    assert done.solved.rig.names == (first, last)
+    [finding] = [d for d in done.diagnostics if d.code == "cameras-without-video"]
+    assert finding.data["cameras"] == [left_out]
+    assert set(done.videos) == {first, last}
+
+
 def test_clips_of_different_moments_are_said_not_to_fit(
     fresh: Path, shoot: Any, write_clip: Callable[..., Path], mocap: Mocap, tmp_path: Path
 ) -> None:
