@@ -23,6 +23,7 @@ from calibration.check_trials import (
     is_large,
     movement,
 )
+from calibration.exchange import REDO_SHARE_OF_PICTURE, exchange_finding, misfit_finding, misfit_share
 from calibration.refine_bundle import Fit, Poses, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection, error_correlation, reprojection
@@ -110,6 +111,12 @@ class _Take:
         points = triangulate_robust(obs, self.origin, self.rig)
         return error_correlation(residuals_px(points, obs, self.origin, self.rig), obs)
 
+    def figures(self, poses: Poses) -> dict[str, CameraReprojection]:
+        """Return how the cameras at some poses agree on the person over the whole take."""
+        points = triangulate_robust(self.obs, poses, self.rig)
+        residuals = residuals_px(points, self.obs, poses, self.rig)
+        return reprojection(residuals, self.rig, self.correlation(self.obs))
+
     def observed(self, from_s: float) -> Observations:
         """Return what was seen from some time on."""
         time_s = np.where(self.detections.time_s >= from_s, self.detections.time_s, np.nan)
@@ -121,13 +128,22 @@ def _observed(detections: Keypoints2D, min_score: float) -> Observations:
 
 
 def check_rig(
-    rig: CameraRig, detections: Keypoints2D, *, min_score: float = MIN_SCORE, progress: Progress | None = None
+    rig: CameraRig,
+    detections: Keypoints2D,
+    *,
+    alone: Keypoints2D | None = None,
+    assumed_hz: float | None = None,
+    min_score: float = MIN_SCORE,
+    progress: Progress | None = None,
 ) -> CheckResult:
     """Return which cameras have moved, by how much, with what confidence and since which frame.
 
-    detections: one person's, on cameras of the rig. At most half of the cameras can be told to have moved; with two,
-    that one of them did, not which. Raises InputError `rig-camera-missing`, `check-needs-one-person` and
-    `check-too-few`.
+    detections: one person's, on cameras of the rig. alone: the same person chosen in each camera by itself, where the
+    rig had a part in choosing `detections`: shows whether cameras were mixed up, and then none is said to have moved.
+    assumed_hz: the frame rate that the times were made from where none is known: clocks are then told in frames.
+    At most half of the cameras can be told to have moved; with two, that one of them did, not which.
+
+    Raises InputError `rig-camera-missing`, `check-needs-one-person` and `check-too-few`.
     """
     if detections.n_persons != 1:
         raise InputError(
@@ -137,6 +153,9 @@ def check_rig(
         )
     used = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
+    exchanged = exchange_finding(rig, alone or detections, min_score)
+    if exchanged is not None:
+        return _mixed_up(rig, alone or detections, exchanged, min_score)
     obs = _observed(detections, min_score)
     ready = obs.seen.sum(1) >= MIN_PER_CAMERA
     if obs.xy_px.shape[1] < MIN_POINTS or ready.sum() < 2:
@@ -147,12 +166,22 @@ def check_rig(
         )
     progress.start("checking the cameras", None)
     try:
-        return _checked(rig, _Take(used, detections, obs, Poses.of(used), ready, min_score), progress)
+        take = _Take(used, detections, obs, Poses.of(used), ready, min_score)
+        return _checked(rig, take, assumed_hz, progress)
     finally:
         progress.finish()
 
 
-def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
+def _mixed_up(rig: CameraRig, detections: Keypoints2D, finding: Diagnostic, min_score: float) -> CheckResult:
+    """Return the result where cameras were mixed up: as calibrated, none of them moved."""
+    used, obs = rig.in_order(detections.camera_names), _observed(detections, min_score)
+    take = _Take(used, detections, obs, Poses.of(used), obs.seen.sum(1) >= MIN_PER_CAMERA, min_score)
+    figures = take.figures(take.origin)
+    cameras = {name: CameraCheck(False, 0.0, 0.0, 0.0, 0.0, None) for name in used.names}
+    return CheckResult(cameras, rig, (finding,), figures, figures)
+
+
+def _checked(rig: CameraRig, take: _Take, assumed_hz: float | None, progress: Progress) -> CheckResult:
     """Return the result: cameras are let go one after another while that explains more."""
     found = None
     confidence = np.zeros(len(take.rig))
@@ -170,15 +199,14 @@ def _checked(rig: CameraRig, take: _Take, progress: Progress) -> CheckResult:
     cameras = _findings(take, found, fit, since_s, confidence)
     result = fit.poses.rig(take.rig)
     whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
-    before, after = (
-        reprojection(
-            residuals_px(triangulate_robust(take.obs, at, take.rig), take.obs, at, take.rig),
-            take.rig,
-            take.correlation(take.obs),
-        )
-        for at in (take.origin, fit.poses)
-    )
-    return CheckResult(cameras, whole, _diagnostics(cameras), before, after)
+    before, after = take.figures(take.origin), take.figures(fit.poses)
+    findings = _diagnostics(cameras, assumed_hz)
+    share = misfit_share(after, take.rig)
+    # Over the whole take a camera that moved within it fits neither before nor after.
+    if share > REDO_SHARE_OF_PICTURE and not any(c.since_frame for c in cameras.values()):
+        moved = tuple(name for name, c in cameras.items() if c.has_moved)
+        findings = (misfit_finding(share, moved), *(d for d in findings if d.code != "cameras-unmoved"))
+    return CheckResult(cameras, whole, findings, before, after)
 
 
 def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
@@ -271,7 +299,7 @@ def _moved(
     return replace(check, turned_sd_deg=sure.turn_sd_deg, moved_sd_mm=sure.center_sd_mm, clock_s=clock_s)
 
 
-def _diagnostics(cameras: dict[str, CameraCheck]) -> tuple[Diagnostic, ...]:
+def _diagnostics(cameras: dict[str, CameraCheck], assumed_hz: float | None) -> tuple[Diagnostic, ...]:
     """Return what the user must hear."""
     moved = {name: c for name, c in cameras.items() if c.has_moved}
     clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
@@ -289,7 +317,10 @@ def _diagnostics(cameras: dict[str, CameraCheck]) -> tuple[Diagnostic, ...]:
     else:
         out.append(Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}))
     if clocks:
-        text = ", ".join(f"{name} by {1e3 * s:+.0f} ms" for name, s in clocks.items())
+        text = ", ".join(
+            f"{name} by " + (f"{s * assumed_hz:+.1f} frames" if assumed_hz else f"{1e3 * s:+.0f} ms")
+            for name, s in clocks.items()
+        )
         message = f"Clocks do not agree; to be corrected: {text}. Synchronise the take, or give its clocks."
         out.append(Diagnostic("camera-clock-off", Severity.WARNING, message, {"clock_s": clocks}))
     return tuple(out)

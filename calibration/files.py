@@ -61,19 +61,34 @@ def read_rig_file(path: str | os.PathLike[str]) -> RigFile:
     return _rig_file(file, name, raw, unit_m, diagnostics)
 
 
-def write_rig(path: str | os.PathLike[str], rig: CameraRig, findings: Sequence[Diagnostic] = ()) -> None:
+def write_rig(
+    path: str | os.PathLike[str],
+    rig: CameraRig,
+    findings: Sequence[Diagnostic] = (),
+    error_px: float | None = None,
+) -> None:
     """Write the rig as aniposelib reads it: `[cam_N]` in order, metres; published whole or not at all.
 
     All values come back bit for bit but the rotation, a Rodrigues vector: equal to 1e-15. `findings` about the
     calibration that the rig was read from are kept in `[metadata]` and come back with the rig; those that follow from
-    the cameras themselves (a world that is not Z up) are left out, for they are found again.
+    the cameras themselves (a world that is not Z up) are left out, for they are found again. `error_px`: root mean
+    square reprojection error of the calibration, where it is known.
 
     Raises: SetupError output-not-writable, output-full.
     """
     file = Path(path)
     kept = [found for found in findings if found.code != "rig-not-z-up"]
     with published(file) as temporary:
-        temporary.write_text(tables.aniposelib_text(rig, kept), "utf-8")
+        temporary.write_text(tables.aniposelib_text(rig, kept, error_px), "utf-8")
+
+
+def beside(file: Path, suffix: str) -> Path:
+    """Return the path of what belongs to a rig file, in its folder: `rig.toml` and `.json` give `rig.json`.
+
+    Only `.toml` is taken off: `rig.v1` and `rig.v2` are two rigs and have two reports.
+    """
+    name = file.stem if file.suffix.lower() == ".toml" else file.name
+    return file.with_name(name + suffix)
 
 
 def _read_bytes(file: Path) -> bytes:

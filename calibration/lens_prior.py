@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from calibration.rig_bundle import CAUCHY, Prior
 from calibration.rig_poses import view_poses
 from calibration.rig_views import N_LENS, Views, packed
 from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel
+from mocap.core.diagnostics import Diagnostic, Severity
 
 ASPECT_SD = 0.004
 """1 sd of fy / fx - 1: pixels are square but for stretched video."""
@@ -23,6 +25,8 @@ FOCAL_SHARES = np.geomspace(0.35, 2.2, 8)
 """Focal lengths tried, as shares of the longer side."""
 N_SEED_VIEWS = 12
 HUGE_SD = 1e6
+CONTRADICTED_SDS = 4.0
+"""A preset whose focal length is off by more of its standard deviations is of another lens mode or model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,32 @@ def general_prior(size_px: tuple[int, int], model: LensModel) -> LensPrior:
     sd[:2], sd[2:4], sd[4 : 4 + n] = HUGE_SD, CENTER_SD * longer, DISTORTION_SD[model]
     center = (np.array(size_px) - 1.0) / 2.0
     return LensPrior(Intrinsics(size_px, np.full(2, 0.8 * longer), center, np.zeros(n), model), sd)
+
+
+def preset_findings(
+    given: Mapping[str, Intrinsics | LensPrior], found: Mapping[str, tuple[Intrinsics, float]]
+) -> list[Diagnostic]:
+    """Return a finding per camera whose views contradict the preset that its lens was refined from.
+
+    found: lens by camera and 1 sd of its focal length in px. Compared are the focal lengths: a wrong lens mode or model
+    differs by tens of percent there, and the other parameters trade against each other.
+    """
+    out: list[Diagnostic] = []
+    for name, prior in given.items():
+        if not isinstance(prior, LensPrior) or name not in found:
+            continue
+        lens, sd_px = found[name]
+        was_px, is_px = float(prior.intrinsics.focal_px.mean()), float(lens.focal_px.mean())
+        limit_px = CONTRADICTED_SDS * float(np.hypot(prior.sd[0], sd_px))
+        if not abs(is_px - was_px) > limit_px:
+            continue
+        message = (
+            f"Camera {name}: the preset says a focal length of {was_px:.0f} px (to {prior.sd[0]:.0f}), the board says "
+            f"{is_px:.0f} (to {sd_px:.0f}), which was used. Camera model or lens mode are probably others than named."
+        )
+        data = {"camera": name, "preset_focal_px": was_px, "focal_px": is_px}
+        out.append(Diagnostic("lens-preset-contradicted", Severity.WARNING, message, data))
+    return out
 
 
 def information(priors: list[LensPrior], lens: np.ndarray) -> Prior:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from calibration.exchange import REDO_SHARE_OF_PICTURE
 from calibration.refine_certainty import CameraCertainty
 from calibration.refine_figures import CameraReprojection
 from mocap.core.camera import CameraRig
@@ -13,9 +14,6 @@ from mocap.core.camera import CameraRig
 GOOD_TURN_SD_DEG, GOOD_CENTER_SD_MM, GOOD_SCALE_SD = 0.1, 15.0, 0.01
 """Surer than what `mocap calibrate check` takes for a movement; the scale to 2 cm of a person of 1.8 m."""
 REDO_TURN_SD_DEG, REDO_CENTER_SD_MM = 0.5, 40.0
-REDO_SHARE_OF_PICTURE = 20 / 1080
-"""A camera whose median error is more than this part of its picture's shorter side does not fit the others: detectors
-are off by 5 to 12 pixels at 1080 lines."""
 
 
 def people_verdict(

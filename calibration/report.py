@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from calibration.board_views import BoardViews
-from calibration.report_data import MetricError, camera_data, metric_data, metric_error
+from calibration.files import beside
+from calibration.report_data import MAX_ERROR_PX, MetricError, bounded, camera_data, metric_data, metric_error
 from calibration.report_figures import ELLIPSE_SCALE, RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
 from calibration.rig import RigResult
 from mocap.core.camera import CameraRig
@@ -47,8 +48,8 @@ def rig_report(
         "advice": list(result.advice),
         "board": views.board.text,
         "frames": views.n_frames,
-        "sigma_px": result.sigma_px,
-        "rms_px": float(np.sqrt(np.nanmean((result.residuals_px**2).sum(-1)))),
+        "sigma_px": bounded(result.sigma_px, MAX_ERROR_PX),
+        "rms_px": bounded(np.sqrt(np.nanmean((result.residuals_px**2).sum(-1))), MAX_ERROR_PX),
         "cameras": camera_data(result, rig, views),
         "lengths": metric_data(metric_error(rig, views), held_out),
         "shared_views": {
@@ -69,7 +70,7 @@ def write_rig_report(
     views: BoardViews,
     held_out: MetricError | None,
 ) -> list[Path]:
-    """Write `path` with the suffixes .json and .html and return both.
+    """Write the report beside the rig `path`, .json and .html, and return both.
 
     Raises: SetupError output-not-writable.
     """
@@ -91,7 +92,7 @@ def write_rig_report(
     template = resources.files("calibration").joinpath("report_template.html").read_text("utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], template)
     text = dumps(data, indent=1) + "\n"
-    return [publish_text(path.with_suffix(".json"), text), publish_text(path.with_suffix(".html"), page)]
+    return [publish_text(beside(path, ".json"), text), publish_text(beside(path, ".html"), page)]
 
 
 def _verdict(data: Mapping[str, Any]) -> str:
@@ -120,7 +121,7 @@ def _cameras(data: Mapping[str, Any]) -> str:
     )
     rows = []
     for name, c in data["cameras"].items():
-        place = ", ".join(f"{v:.3f}" for v in c["center_m"])
+        place = ", ".join(_text(v, 3) for v in c["center_m"])
         values = (
             f"{name} (mirrored)" if c["is_mirrored"] else name,
             c["n_views"],
@@ -128,7 +129,7 @@ def _cameras(data: Mapping[str, Any]) -> str:
             _text(c["rms_px"], 2),
             _text(c["reproj_p95_px"], 2),
             f"{c['coverage_share']:.0%}",
-            f"{c['focal_px'][0]:.1f} ± {c['focal_sd_px']:.1f} {c['lens_model']}",
+            f"{_text(c['focal_px'][0], 1)} ± {_text(c['focal_sd_px'], 1)} {c['lens_model']}",
             _text(c["center_sd_mm"], 1),
             _text(c["rotation_sd_deg"], 3),
             place,
@@ -177,7 +178,7 @@ def _findings(data: Mapping[str, Any]) -> str:
 
 
 def _text(value: float | None, digits: int) -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+    return "unknown" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
 def is_usable(result: RigResult, diagnostics: Sequence[Diagnostic]) -> bool:

@@ -16,6 +16,9 @@ from mocap.kernels.triangulation import triangulate_dlt
 COVERAGE_CELLS = (16, 9)
 """Columns and rows of the coverage maps (exchanged for portrait pictures)."""
 
+MAX_ERROR_PX, MAX_SD_MM, MAX_SD_DEG, MAX_PLACE_M = 1e3, 1e3, 90.0, 1e3
+"""Figures beyond these only say that there is no solution: they are unknown."""
+
 
 @dataclass(frozen=True, eq=False)
 class MetricError:
@@ -96,6 +99,11 @@ def coverage(xy_px: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     return np.histogram2d(xy[:, 1], xy[:, 0], (rows, columns), ((0, size_px[1]), (0, size_px[0])))[0].astype(np.int64)
 
 
+def bounded(value: float, limit: float) -> float | None:
+    """Return a figure, None where it is no number or beyond what can be: nothing was found out then."""
+    return float(value) if abs(value) <= limit else None
+
+
 def camera_data(result: RigResult, rig: CameraRig, views: BoardViews) -> dict[str, dict[str, Any]]:
     """Return the figures of each camera, JSON-serialisable."""
     out: dict[str, dict[str, Any]] = {}
@@ -107,14 +115,14 @@ def camera_data(result: RigResult, rig: CameraRig, views: BoardViews) -> dict[st
         out[name] = {
             "size_px": list(views.size_px[c]),
             "lens_model": str(camera.intrinsics.model),
-            "focal_px": camera.intrinsics.focal_px.tolist(),
-            "focal_sd_px": float(result.certainty.lens_sd[c, 0]),
-            "center_m": camera.center_world_m.tolist(),
-            "center_sd_mm": 1000 * float(result.certainty.center_sd_m[c]),
-            "rotation_sd_deg": float(result.certainty.rotation_sd_deg[c]),
-            "rms_px": result.rms_px[name],
-            "reproj_median_px": float(np.median(length)) if len(length) else None,
-            "reproj_p95_px": float(np.percentile(length, 95)) if len(length) else None,
+            "focal_px": [bounded(f, 20.0 * max(views.size_px[c])) for f in camera.intrinsics.focal_px.tolist()],
+            "focal_sd_px": bounded(result.certainty.lens_sd[c, 0], float(max(views.size_px[c]))),
+            "center_m": [bounded(x, MAX_PLACE_M) for x in camera.center_world_m.tolist()],
+            "center_sd_mm": bounded(1000 * result.certainty.center_sd_m[c], MAX_SD_MM),
+            "rotation_sd_deg": bounded(result.certainty.rotation_sd_deg[c], MAX_SD_DEG),
+            "rms_px": bounded(result.rms_px[name], MAX_ERROR_PX),
+            "reproj_median_px": bounded(np.median(length), MAX_ERROR_PX) if len(length) else None,
+            "reproj_p95_px": bounded(np.percentile(length, 95), MAX_ERROR_PX) if len(length) else None,
             "n_views": int(views.is_seen[c].any(-1).sum()),
             "n_corners": int(views.is_seen[c].sum()),
             "n_rejected": int(result.is_rejected[c].sum()),
@@ -132,15 +140,16 @@ def metric_data(fitted: MetricError, held_out: MetricError | None) -> dict[str, 
         has = len(e.frame) > 0
         return {
             "n_boards": len(e.frame),
-            "board_fit_rms_mm": e.rms_mm if has else None,
-            "length_error_median_percent": 100 * float(np.median(e.length_error)) if has else None,
-            "length_error_rms_percent": 100 * float(np.sqrt(np.mean(e.length_error**2))) if has else None,
+            "board_fit_rms_mm": bounded(e.rms_mm, MAX_SD_MM),
+            "length_error_median_percent": bounded(100 * np.median(e.length_error), 100.0) if has else None,
+            "length_error_rms_percent": bounded(100 * np.sqrt(np.mean(e.length_error**2)), 100.0) if has else None,
         }
 
     scored = held_out or fitted
     by_place = [
-        {"place_m": p.round(3).tolist(), "fit_rms_mm": round(float(r), 3), "length_error_percent": round(100 * v, 3)}
-        for p, r, v in zip(scored.place_m, scored.fit_rms_mm, scored.length_error.tolist(), strict=True)
+        {"place_m": p.round(3).tolist(), "fit_rms_mm": round(r, 3), "length_error_percent": round(100 * v, 3)}
+        for p, r, v in zip(scored.place_m, scored.fit_rms_mm.tolist(), scored.length_error.tolist(), strict=True)
+        if r <= MAX_SD_MM and abs(v) <= 1.0 and np.abs(p).max() <= MAX_PLACE_M
     ]
     return {
         "all_views": figures(fitted),

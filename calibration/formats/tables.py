@@ -9,6 +9,7 @@ are camera from world in all of them.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -70,23 +71,24 @@ def _section(key: str, camera: Camera, unit_m: float) -> str:
     return f"[{key}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
 
 
-def aniposelib_text(rig: CameraRig, findings: Sequence[Diagnostic] = ()) -> str:
-    """Return the rig as aniposelib reads it: `[cam_N]` in order, metres; findings in its metadata."""
+def aniposelib_text(rig: CameraRig, findings: Sequence[Diagnostic] = (), error_px: float | None = None) -> str:
+    """Return the rig as aniposelib reads it: `[cam_N]` in order, metres; findings and the error in its metadata."""
     cameras = camera_sections(rig, [f"cam_{i}" for i in range(len(rig))])
-    metadata = '[metadata]\nadjusted = false\nerror = 0.0\nunits = "m"\nup = "z"\n'
+    error = "" if error_px is None or not math.isfinite(error_px) else f"error = {error_px!r}\n"
+    metadata = f'[metadata]\nadjusted = false\n{error}units = "m"\nup = "z"\n'
     return "\n".join([cameras, metadata, *(finding_section(found) for found in findings)])
 
 
 def freemocap_text(rig: CameraRig) -> str:
     """Return the rig as FreeMoCap reads it: aniposelib's layout in millimetres."""
     cameras = camera_sections(rig, [f"cam_{i}" for i in range(len(rig))], UNIT_M["mm"])
-    return cameras + '\n[metadata]\nadjusted = false\nerror = 0.0\nunits = "mm"\n'
+    return cameras + '\n[metadata]\nadjusted = false\nunits = "mm"\n'
 
 
 def pose2sim_text(rig: CameraRig) -> str:
     """Return the rig as Pose2Sim's `Calib.toml`: sections by camera name, metres."""
     cameras = camera_sections(rig, [_toml_key(c.name) for c in rig.cameras])
-    return cameras + "\n[metadata]\nadjusted = false\nerror = 0.0\n"
+    return cameras + "\n[metadata]\nadjusted = false\n"
 
 
 def _toml_key(name: str) -> str:

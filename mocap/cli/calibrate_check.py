@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import ASSUMED_FPS, add_keypoint_options, detect_performer, read_performer
 from mocap.cli.calibrate_output import result_file, rig_files
+from mocap.cli.calibrate_text import confidence_text, finding_lines
 from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from calibration.check import CheckResult
+    from mocap.core.diagnostics import Diagnostic
 
 SUMMARY = "tell whether a camera has moved: which, by how much, how sure, since which frame"
 EXAMPLE = """mocap calibrate check rig.toml --keypoints pose/
@@ -47,21 +52,26 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
 
     laps = Laps()
     file = read_rig_file(args.rig)
+    assumed_hz: float | None = None
     options = {"times": args.times, "subject_at": args.subject_at}
     if args.keypoints is not None:
         fps = args.fps or ASSUMED_FPS
+        assumed_hz = None if args.fps else float(fps)
         options["keypoint_set"] = args.keypoint_set
         performer = read_performer(file.rig, args.keypoints, fps, ui, **options)
     else:
         performer = detect_performer(file.rig, args.videos, ui, **options)
     laps.lap("keypoints")
-    result = check_rig(file.rig, performer.detections, progress=ui.progress)
+    result = check_rig(
+        file.rig, performer.detections, alone=performer.alone, assumed_hz=assumed_hz, progress=ui.progress
+    )
     laps.lap("check")
-    found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
+    found = [*file.diagnostics, *performer.diagnostics, *_assumed(assumed_hz), *result.diagnostics]
     data = jsonable(
         {
             "rig": str(args.rig),
-            "verdict": "moved" if result.moved else "unmoved",
+            "verdict": _verdict(result),
+            "fps_assumed": assumed_hz,
             "moved": list(result.moved),
             "cameras": {
                 n: {**vars(c), "before": vars(result.before[n]), "after": vars(result.after[n])}
@@ -76,9 +86,25 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     return Result(data, _text(data, args.out), quality_ok=is_good(list(result.diagnostics)))
 
 
+def _verdict(result: CheckResult) -> str:
+    if any(d.code == "cameras-do-not-fit" for d in result.diagnostics):
+        return "do-not-fit"
+    return "moved" if result.moved else "unmoved"
+
+
+def _assumed(hz: float | None) -> list[Diagnostic]:
+    from mocap.core.diagnostics import Diagnostic, Severity
+
+    if hz is None:
+        return []
+    message = f"Keypoint files carry no times: {hz:g} frames a second are assumed. Give --fps for clocks in seconds."
+    return [Diagnostic("frame-rate-assumed", Severity.INFO, message, {"fps": hz})]
+
+
 def _text(data: dict[str, Any], out: Path | None) -> str:
-    moved = data["moved"]
-    lines = [f"{data['rig']}: " + (f"stale, {', '.join(moved)} moved" if moved else "no camera has moved")]
+    what = {"do-not-fit": "the cameras do not fit the person", "unmoved": "no camera has moved"}
+    stale = f"stale, {', '.join(data['moved'])} moved"
+    lines = [f"{data['rig']}: {what.get(data['verdict'], stale)}"]
     for name, c in data["cameras"].items():
         line = f"  {name}: reprojection {c['before']['median_px']:.1f} px"
         if c["has_moved"]:
@@ -86,10 +112,10 @@ def _text(data: dict[str, Any], out: Path | None) -> str:
             line += (
                 f", {c['after']['median_px']:.1f} px with moved cameras where they are now; turned by "
                 f"{c['turned_deg']:.2f} ± {c['turned_sd_deg']:.2f} degrees, moved by {c['moved_mm']:.0f} ± "
-                f"{c['moved_sd_mm']:.0f} mm {when} (confidence {c['confidence']:.3f})"
+                f"{c['moved_sd_mm']:.0f} mm {when} (confidence {confidence_text(c['confidence'])})"
             )
         lines.append(line)
-    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines += finding_lines(data["diagnostics"])
     if out is not None:
         lines.append(f"written: {out}")
     return "\n".join(lines)

@@ -30,6 +30,8 @@ class Performer:
     """One person's keypoints in all cameras of a rig, and how they were come by."""
 
     detections: Keypoints2D
+    alone: Keypoints2D
+    """The performer as each camera by itself would choose: the rig had no part in it."""
     time_maps: Mapping[str, TimeMap]
     diagnostics: tuple[Diagnostic, ...]
 
@@ -120,14 +122,24 @@ def _chosen(
     ui: Ui,
     subject_at: tuple[float, float] | None,
 ) -> Performer:
+    from calibration.check import MIN_SCORE
+    from calibration.exchange import require_not_exchanged
     from calibration.match import check_inside
+    from mocap.core.errors import InputError
     from mocap.pose2d.assemble import assemble
+    from mocap.tracking.main_person import main_person
     from mocap.tracking.performer import choose_performer
 
     check_inside(rig, detections)
     views = assemble(detections, maps)
-    choice = choose_performer(views, rig, subject_at, ui.progress)
-    return Performer(views.person(choice.index), maps, (*found, *choice.diagnostics))
+    alone = views.person(main_person(views))
+    try:
+        choice = choose_performer(views, rig, subject_at, ui.progress)
+    except InputError as error:
+        if error.code == "performer-not-found":
+            require_not_exchanged(rig, alone, MIN_SCORE)
+        raise
+    return Performer(views.person(choice.index), alone, maps, (*found, *choice.diagnostics))
 
 
 def camera_figures(

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from mocap.cli.calibrate_footage import BOARD_HELP, expanded
+from mocap.cli.calibrate_footage import BOARD_HELP, expanded, given_lenses
 from mocap.cli.calibrate_output import result_file
 from mocap.cli.calibrate_text import failed_text, finding_lines
 from mocap.cli.ui import Result, Ui, UsageError
@@ -47,10 +47,10 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
     from calibration.board_detect_source import PHOTO_SUFFIXES, is_photo
-    from calibration.files import write_rig
+    from calibration.files import beside, write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens import calibrate_lens
-    from calibration.lens_prior import LensPrior
+    from calibration.lens_prior import LensPrior, preset_findings
     from mocap.core.camera import Camera, CameraRig
     from mocap.core.jsontext import dumps, jsonable
     from mocap.core.publish import published_set
@@ -68,14 +68,11 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         require_unstabilised({files[0].stem: files[0]})
     name = args.name or (files[0].stem if not are_photos[0] else files[0].resolve().parent.name)
     views = detect_board({name: files if are_photos[0] else files[0]}, board, ui.progress).of_camera(name)
-    prior, notes = None, []
-    if args.lens:
-        from mocap.cli.calibrate_footage import given_lenses
-
-        lenses, notes = given_lenses([args.lens], {name: views.size_px[0]}, {name: files[0]})
-        lens = lenses[name]
-        prior = lens if isinstance(lens, LensPrior) else None
-    result = calibrate_lens(views, args.model, prior)
+    lenses, notes = given_lenses([args.lens] if args.lens else [], {name: views.size_px[0]}, {name: files[0]})
+    lens = lenses.get(name)
+    result = calibrate_lens(views, args.model, lens if isinstance(lens, LensPrior) else None)
+    focal_sd_px = float(np.sqrt(result.covariance[0, 0]))
+    notes += preset_findings(lenses, {name: (result.intrinsics, focal_sd_px)})
     rig = CameraRig((Camera(name, result.intrinsics, np.eye(3), np.zeros(3)),))
     found = [*views.diagnostics, *notes, *result.diagnostics]
     lens = result.intrinsics
@@ -89,7 +86,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
             "focal_px": lens.focal_px,
             "center_px": lens.center_px,
             "distortion": lens.distortion,
-            "focal_sd_px": float(np.sqrt(result.covariance[0, 0])),
+            "focal_sd_px": focal_sd_px,
             "rms_px": result.rms_px,
             "held_out_px": result.held_out_px,
             "n_views": result.n_views,
@@ -98,8 +95,8 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, rig)
-        (folder / args.out.name).with_suffix(".json").write_text(dumps(data) + "\n", "utf-8")
+        write_rig(folder / args.out.name, rig, error_px=result.rms_px)
+        (folder / beside(args.out, ".json").name).write_text(dumps(data) + "\n", "utf-8")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
         f"error {result.rms_px:.2f} px over {result.n_views} views{failed_text(data['diagnostics'])}.",

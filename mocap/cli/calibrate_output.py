@@ -29,12 +29,14 @@ def require_safe(
 
     Raises: UsageError path-unusable, output-is-input, output-not-replaced; SetupError output-not-writable.
     """
+    from calibration.files import beside
+
     wanted, suffix = _OWN.get(writes), out.suffix.lower()
     if (suffix not in ("", wanted)) if wanted else suffix in _FOREIGN:
         message = f"--out {out}: a name that ends in {suffix} is not that of what is written there, or of its report."
         raise UsageError("path-unusable", message, f"Give a name that ends in {wanted or '.toml'}.")
     sources = _paths(inputs)
-    for target, kind in [(out, writes), *((out.with_suffix(s), s) for s in reports)]:
+    for target, kind in [(out, writes), *((beside(out, s), s) for s in reports)]:
         if not target.exists():
             continue
         if any(s.exists() and target.samefile(s) for s in sources):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures
 from mocap.cli.calibrate_output import result_file, rig_files
+from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.options import length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
-    from calibration.files import write_rig
+    from calibration.files import beside, write_rig
     from calibration.people import calibrate_people
     from calibration.people_verdict import people_verdict
     from mocap.core.jsontext import dumps, jsonable
@@ -88,7 +89,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     world, missing = _world(result.rig, person, args.fps, ui)
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
-    report = args.out.with_suffix(".people.json")
+    report = beside(args.out, ".people.json")
     found = [*files.diagnostics, *who, *result.diagnostics, *missing, *(world.diagnostics if world is not None else ())]
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
     cameras = camera_figures(None, result.reprojection, result.certainty)
@@ -195,6 +196,6 @@ def _text(data: dict[str, Any]) -> str:
             f"  {name}: {c['after']['median_px']:.1f} px, at ({x:.2f}, {y:.2f}, {z:.2f}) m ± "
             f"{c['certainty']['center_sd_mm']:.0f} mm, turned to ± {c['certainty']['turn_sd_deg']:.2f} degrees"
         )
-    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines += finding_lines(data["diagnostics"])
     lines.append(f"world from: {data['world']['from']}. Written: {', '.join(Path(f).name for f in data['files'])}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import Performer, add_keypoint_options, camera_figures, read_performer
 from mocap.cli.calibrate_output import result_file, rig_files
+from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
-    from calibration.files import read_rig_file, write_rig
-    from calibration.refine import refine_extrinsics
+    from calibration.exchange import require_not_exchanged
+    from calibration.files import beside, read_rig_file, write_rig
+    from calibration.refine import MIN_SCORE, refine_extrinsics
     from mocap.core.jsontext import dumps, jsonable
     from mocap.core.publish import published_set
     from sessions.timing import Laps
@@ -53,13 +55,14 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         keypoint_set=args.keypoint_set,
         subject_at=args.subject_at,
     )
+    require_not_exchanged(file.rig, performer.alone, MIN_SCORE)
     laps.lap("keypoints")
     result = refine_extrinsics(file.rig, performer.detections, free_time_offsets=args.clocks, progress=ui.progress)
     laps.lap("refine")
-    report = args.out.with_suffix(".refine.json")
+    report = beside(args.out, ".refine.json")
     files = [args.out, report]
     if args.clocks:
-        files.append(args.out.with_suffix(".times.json"))
+        files.append(beside(args.out, ".times.json"))
     verdict = _verdict(result)
     found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
     data = jsonable(
@@ -139,6 +142,6 @@ def _text(data: dict[str, Any]) -> str:
             if c["moved"]["time_s"]:
                 line += f", clock {1e3 * c['moved']['time_s']:+.1f} ± {1e3 * c['certainty']['clock_sd_s']:.1f} ms"
         lines.append(line)
-    lines += [f"note [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines += finding_lines(data["diagnostics"])
     lines.append(f"written: {', '.join(Path(f).name for f in data['files'])}")
     return "\n".join(lines)

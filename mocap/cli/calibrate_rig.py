@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
 from mocap.cli.calibrate_output import result_file
-from mocap.cli.calibrate_text import failed_text, finding_lines, keep_before, sane
+from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before
 from mocap.cli.options import frame_rate, length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -78,6 +78,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board_detect import detect_board
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
+    from calibration.lens_prior import preset_findings
     from calibration.report import is_usable, rig_report, write_rig_report
     from calibration.rig import calibrate_rig
     from mocap.core.jsontext import jsonable
@@ -101,6 +102,8 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     held_out = _held_out(views, lenses)
     laps.lap("held out")
+    refined = {n: (rig[n].intrinsics, float(result.certainty.lens_sd[c, 0])) for c, n in enumerate(views.camera_names)}
+    notes += preset_findings(lenses, refined)
     found = [*notes, *matched, *result.diagnostics, *_world_findings(world, videos), *_scale_check(rig, distance)]
     data = rig_report(
         result,
@@ -115,7 +118,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     with published_set(args.out.parent) as folder:
         if not is_usable(result, found):
             kept = keep_before(args.out, folder)
-        write_rig(folder / args.out.name, rig)
+        write_rig(folder / args.out.name, rig, error_px=data["rms_px"])
         written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
     files = [args.out.parent / f.name for f in written]
     data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files], "kept": kept and str(kept)})
@@ -276,15 +279,15 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lines = [
         f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
         + (f" ({data['advice'][0]})" if data["advice"] else "")
-        + f"; {sane(data['rms_px'], 2, 'px', 1e3)}"
+        + f"; {figure(data['rms_px'], 2, 'px')}"
         + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
         + (" (held out)" if data["lengths"]["held_out"] else "")
     ]
     for name, c in data["cameras"].items():
         lines.append(
-            f"  {name}: {c['rms_px']:.2f} px over {c['n_views']} views, {c['coverage_share']:.0%} of the picture "
-            f"covered, focal {sane(c['focal_px'][0], 1, 'px', 20.0 * max(c['size_px']))}, "
-            f"place to {sane(c['center_sd_mm'], 1, 'mm', 1e3)}"
+            f"  {name}: {figure(c['rms_px'], 2, 'px')} over {c['n_views']} views, {c['coverage_share']:.0%} of the "
+            f"picture covered, focal {figure(c['focal_px'][0], 1, 'px')}, "
+            f"place to {figure(c['center_sd_mm'], 1, 'mm')}"
         )
     lines += [f"  do: {a}" for a in data["advice"]]
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]

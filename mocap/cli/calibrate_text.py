@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ _LABEL = {"quality": "failed", "warning": "warning", "info": "note"}
 def finding_lines(diagnostics: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line per finding, what failed first, then warnings, then notes."""
     ranked = sorted(diagnostics, key=lambda d: _ORDER.index(str(d["severity"])))
-    return [f"{_LABEL[str(d['severity'])]}: {d['message']}" for d in ranked]
+    return [f"{_LABEL[str(d['severity'])]} [{d['code']}]: {d['message']}" for d in ranked]
 
 
 def failed_text(diagnostics: Sequence[Mapping[str, Any]]) -> str:
@@ -23,17 +24,30 @@ def failed_text(diagnostics: Sequence[Mapping[str, Any]]) -> str:
     return f", {n} check{'s' if n > 1 else ''} FAILED" if n else ""
 
 
-def sane(value: float | None, digits: int, unit: str, limit: float) -> str:
-    """Return a figure with its unit, `unknown` where it is no number or beyond what can be."""
-    return f"{value:.{digits}f} {unit}" if value is not None and abs(value) <= limit else "unknown"
+def figure(value: float | None, digits: int, unit: str) -> str:
+    """Return a figure with its unit, `unknown` where nothing was found out."""
+    return "unknown" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def confidence_text(value: float) -> str:
+    """Return a probability; nothing measured is certain."""
+    return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 
 def keep_before(out: Path, folder: Path) -> Path | None:
-    """Copy an earlier result to `folder` as `<stem>.before<suffix>` (.before2 ...) and return the name it will have."""
+    """Copy an earlier result and its reports to `folder` as `<stem>.before<suffix>` (.before2 ...).
+
+    Returns the name that the result will have, beside its reports; None where there is none.
+    """
+    from calibration.files import beside
+
     if not out.exists():
         return None
-    n = 1
-    while (kept := out.with_name(f"{out.stem}.before{n if n > 1 else ''}{out.suffix}")).exists():
-        n += 1
-    shutil.copy2(out, folder / kept.name)
-    return kept
+    stem = beside(out, "").name
+    there = [f for f in (out, beside(out, ".json"), beside(out, ".html")) if f.exists()]
+    marks = (f".before{n if n > 1 else ''}" for n in itertools.count(1))
+    names = ([f.with_name(stem + mark + f.name[len(stem) :]) for f in there] for mark in marks)
+    kept = next(k for k in names if not any(f.exists() for f in k))
+    for file, name in zip(there, kept, strict=True):
+        shutil.copy2(file, folder / name.name)
+    return kept[0]

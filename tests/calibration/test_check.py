@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
 
 
+@functools.cache
 def take(rig: CameraRig, seed: int = 3, n_frames: int = 101) -> Keypoints2D:
     """Return what a rig sees of a walking person."""
     rng = np.random.default_rng(seed)
@@ -26,6 +28,7 @@ def take(rig: CameraRig, seed: int = 3, n_frames: int = 101) -> Keypoints2D:
     ).keypoints
 
 
+@functools.cache
 def make_rig(n_cameras: int = 4) -> CameraRig:
     """Return a rig."""
     return ring_rig(n_cameras, np.random.default_rng(1), size_px=(1920, 1080))
@@ -92,6 +95,50 @@ def test_a_camera_whose_clock_is_off_has_not_moved():
     assert result.moved == ()
     assert [d.code for d in result.diagnostics] == ["cameras-unmoved", "camera-clock-off"]
     assert result.cameras["cam3"].clock_s == pytest.approx(-0.05, abs=0.01)
+
+
+def reordered(seen: Keypoints2D, order: list[int]) -> Keypoints2D:
+    """Return detections of which camera c has those of camera order[c]."""
+    return replace(seen, xy_px=seen.xy_px[order], score=seen.score[order])
+
+
+def test_exchanged_folders_are_named_and_no_camera_has_moved():
+    rig = make_rig()
+    result = check_rig(rig, reordered(take(rig), [0, 3, 2, 1]))
+    assert result.moved == ()
+    assert [d.code for d in result.diagnostics] == ["cameras-do-not-fit"]
+    assert result.diagnostics[0].data["given_as"] == {"cam2": "cam4", "cam4": "cam2"}
+    assert "cam2 and cam4 exchanged" in result.diagnostics[0].message
+
+
+def test_three_cameras_in_a_circle_are_each_named():
+    rig = make_rig()
+    result = check_rig(rig, reordered(take(rig), [1, 2, 0, 3]))
+    assert result.diagnostics[0].data["given_as"] == {"cam2": "cam1", "cam3": "cam2", "cam1": "cam3"}
+
+
+def test_the_choice_of_each_camera_alone_shows_an_exchange_that_the_rig_hid():
+    rig = make_rig()
+    seen = reordered(take(rig), [1, 0, 2, 3])
+    hidden = replace(seen, score=np.where(np.arange(4)[:, None, None, None] < 2, 0.0, seen.score))
+    result = check_rig(rig, hidden, alone=seen)
+    assert result.diagnostics[0].data["given_as"] == {"cam1": "cam2", "cam2": "cam1"}
+
+
+def test_a_rig_of_another_place_fits_no_exchange_and_is_said_so():
+    rig, other = make_rig(), ring_rig(4, np.random.default_rng(5), radius_m=9.0, size_px=(1920, 1080))
+    result = check_rig(other, take(rig))
+    assert "cameras-do-not-fit" in [d.code for d in result.diagnostics]
+    assert "no exchange of cameras" in result.diagnostics[0].message
+
+
+def test_a_clock_is_told_in_frames_where_the_rate_was_assumed():
+    rig = make_rig()
+    seen = take(rig)
+    shift_s = np.array([0.0, 0.0, 0.05, 0.0])
+    result = check_rig(rig, replace(seen, time_s=seen.time_s + shift_s[:, None]), assumed_hz=30.0)
+    assert "cam3 by -1." in result.diagnostics[-1].message
+    assert "frames" in result.diagnostics[-1].message
 
 
 def test_a_take_of_other_cameras_is_an_error():

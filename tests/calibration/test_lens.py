@@ -10,6 +10,7 @@ import pytest
 from calibration.board import parse_board
 from calibration.board_views import BoardViews
 from calibration.lens import LensResult, calibrate_lens
+from calibration.lens_prior import LensPrior, preset_findings
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
 from mocap.core.errors import InputError
 from mocap.synth.board import shoot_board
@@ -75,6 +76,18 @@ def test_a_preset_is_a_prior_that_the_board_refines(brown: tuple[Intrinsics, Len
     off = replace(prior, intrinsics=replace(prior.intrinsics, focal_px=truth.focal_px * 1.004))
     again = calibrate_lens(views_of(truth, seed=5), prior=off)
     assert abs(again.intrinsics.focal_px[0] / truth.focal_px[0] - 1) < 0.004
+
+
+def test_a_preset_of_another_lens_mode_is_said_with_both_values():
+    size_px, brown = (1920, 1080), np.zeros(5)
+    sd = np.array([10.0, 10.0, 20.0, 20.0, *[0.05] * 5])
+    preset = LensPrior(Intrinsics(size_px, np.array([1000.0, 1000.0]), np.array([960.0, 540.0]), brown), sd)
+    seen = replace(preset.intrinsics, focal_px=np.array([1200.0, 1200.0]))
+    (finding,) = preset_findings({"a": preset, "b": preset.intrinsics}, {"a": (seen, 3.0), "b": (seen, 3.0)})
+    assert finding.code == "lens-preset-contradicted"
+    assert (finding.data["preset_focal_px"], finding.data["focal_px"]) == (1000.0, 1200.0)
+    near = replace(preset.intrinsics, focal_px=np.array([1030.0, 1030.0]))
+    assert preset_findings({"a": preset}, {"a": (near, 3.0)}) == []
 
 
 def test_what_frontal_views_cannot_tell_is_held_and_named():

@@ -139,13 +139,25 @@ def test_a_lens_file_and_a_model_beside_a_preset_are_refused(
 
 
 def test_what_failed_comes_first_and_an_earlier_result_is_kept(tmp_path: Path) -> None:
-    from mocap.cli.calibrate_text import finding_lines, keep_before, sane
+    from calibration.report_data import bounded
+    from mocap.cli.calibrate_text import figure, finding_lines, keep_before
 
-    found = [{"severity": s, "message": s} for s in ("info", "quality", "warning")]
-    assert finding_lines(found) == ["failed: quality", "warning: warning", "note: info"]
-    assert sane(119778.9, 1, "mm", 1e3) == sane(float("nan"), 1, "mm", 1e3) == "unknown"
-    (tmp_path / "rig.toml").write_text("old")
+    found = [{"severity": s, "message": s, "code": "c"} for s in ("info", "quality", "warning")]
+    assert finding_lines(found) == ["failed [c]: quality", "warning [c]: warning", "note [c]: info"]
+    assert [bounded(v, 1e3) for v in (119778.9, float("nan"), -3.0)] == [None, None, -3.0]
+    assert figure(None, 1, "mm") == "unknown"
+    for name in ("rig.toml", "rig.json", "rig.html"):
+        (tmp_path / name).write_text("old")
     assert [keep_before(tmp_path / "rig.toml", tmp_path).name for _ in range(2)] == [  # type: ignore[union-attr]
         "rig.before.toml",
         "rig.before2.toml",
     ]
+    assert (tmp_path / "rig.before2.json").exists()
+    assert (tmp_path / "rig.before2.html").exists()
+
+
+def test_rigs_whose_names_hold_dots_have_reports_of_their_own() -> None:
+    from calibration.files import beside
+
+    names = [beside(Path("out") / n, ".json").as_posix() for n in ("rig.toml", "rig.v1", "rig.v2.toml", "rig")]
+    assert names == ["out/rig.json", "out/rig.v1.json", "out/rig.v2.json", "out/rig.json"]
