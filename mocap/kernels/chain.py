@@ -63,6 +63,13 @@ def curvature_of_variance(variance: np.ndarray) -> np.ndarray:
     return np.exp(np.interp(-np.log(variance), -np.log(table), _LOG_L))
 
 
+def smooth_share(curvature: np.ndarray) -> np.ndarray:
+    """Return the posterior variance of a chain's second differences over their prior one: the mean of D / (l + D)."""
+    level = np.exp(_LOG_L)[:, None]
+    table = _mean(_SMOOTH / (level + _SMOOTH))
+    return np.interp(np.log(np.maximum(curvature, 1e-12)), _LOG_L, table)
+
+
 def passed_share(curvature: np.ndarray) -> np.ndarray:
     """Return [angle] the mean over chains [...] of 2g - g^2: the share of noise power that does not reach residuals."""
     level = np.maximum(np.quantile(curvature, _LEVELS), 1e-12)[:, None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION, articulated_terms, banded_step, gauss_newton_terms, point_jacobian
@@ -13,6 +12,7 @@ from mocap.kernels.reprojection import PACKED_IDENTITY, normal_equations, residu
 from mocap.kernels.robust import geman_mcclure
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
 from mocap.solve.limits import add_limits
+from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape, ShapeModel, landmark_arrays
 
@@ -28,8 +28,6 @@ ROBUST_SCALE_SQUARED = 12.0
 DAMPING = 1e-3
 MAX_STEP_RAD = 0.5
 """Angles move at most this far per iteration: beyond, the linearisation is worth nothing."""
-ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
-"""Least and greatest acceleration level: root m/s^2, joints rad/s^2."""
 
 FOOT_LANDMARKS = ("LHeel", "LBigToe", "RHeel", "RBigToe")
 """Points of the soles that may stand on something."""
@@ -89,14 +87,25 @@ def to_cameras(observations: Observations, sigma_px: np.ndarray, n_frames: int) 
 
 
 def pose_terms(
-    pose: Pose, shape: Shape, names: tuple[str, ...], dof: Freedom, data: PointTerms, *, has_limits: bool = True
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    data: PointTerms,
+    *,
+    has_limits: bool = True,
+    has_pull: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Gauss-Newton terms of data, bind-pose prior and joint limits [frame n n], [frame n], n = 3 + dof."""
+    """Return the Gauss-Newton terms of data, joint limits and the pull of each frame towards the bind pose.
+
+    [frame n n] and [frame n], n = 3 + dof.
+    """
     R_world, joints, points = body_points(pose, shape, names)
     information, gradient = data(points)
     moves, axes = moves_matrix(names, dof), pose.axes(dof)
     hessian, slope = articulated_terms(R_world, joints, points, dof.joint, axes, moves, information, gradient)
-    _add_priors(hessian, slope, pose, dof)
+    if has_pull:
+        _add_priors(hessian, slope, pose, dof)
     if has_limits:
         add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
     return hessian, slope
@@ -170,24 +179,27 @@ def fit_take(
     names: tuple[str, ...],
     dof: Freedom,
     data: PointTerms,
-    acceleration: np.ndarray,
+    prior: MotionPrior,
+    fps: float,
     contact: np.ndarray | None = None,
     slip_m: float = np.inf,
-) -> Pose:
-    """Return the pose that fits all frames together.
+) -> tuple[Pose, MotionPrior]:
+    """Return the pose that fits all frames together, and the prior of motion as it was learned on the way.
 
-    acceleration [frame-2 3+dof] is each degree's level per frame^2; contact [frame sole] tells which of FOOT_LANDMARKS
-    stand (None: not yet known), and slip_m how far a standing one moves from frame to frame (1 sd).
+    contact [frame sole] tells which of FOOT_LANDMARKS stand (None: not yet known), and slip_m how far a standing one
+    moves from frame to frame (1 sd).
     """
-    weight = acceleration**-2.0
     for _ in range(TAKE_ITERATIONS):
-        hessian, slope = pose_terms(pose, shape, names, dof, data)
-        coupling = None
+        prior = prior.learned(pose, dof, fps)
+        hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)
+        evidence = prior.with_evidence(hessian, fps)
+        coupling = prior.add(hessian, slope, pose, dof)
         if contact is not None and contact.any():
-            coupling = _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
+            coupling += _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
         _damp(hessian)
-        pose = pose.moved(_limited(banded_step(hessian, slope, weight, pose.accelerations(dof), coupling)), dof)
-    return pose
+        step = banded_step(hessian, slope, prior.level**-2.0, pose.accelerations(dof), coupling)
+        pose, prior = pose.moved(_limited(step), dof), evidence
+    return pose, prior
 
 
 def _add_contacts(
@@ -227,18 +239,3 @@ def _limited(step: np.ndarray) -> np.ndarray:
     out = step.copy()
     out[:, N_TRANSLATION:] = np.clip(step[:, N_TRANSLATION:], -MAX_STEP_RAD, MAX_STEP_RAD)
     return out
-
-
-def acceleration_level(pose: Pose, dof: Freedom, fps: float) -> np.ndarray:
-    """Return each degree's acceleration level [frame-2 3+dof] per frame^2, from the motion itself.
-
-    Half the take's median level, half that of the surrounding half second: strikes stay sharp, stillness stays still.
-    """
-    squared = (pose.accelerations(dof) * fps**2) ** 2
-    local = uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest")
-    level = np.sqrt(0.5 * local + 0.5 * np.median(local, axis=0))
-    (root_low, root_high), (low, high) = ACCELERATION_RANGE
-    level[:, :N_TRANSLATION] = level[:, :N_TRANSLATION].mean(1, keepdims=True)
-    level[:, :N_TRANSLATION] = np.clip(level[:, :N_TRANSLATION], root_low, root_high)
-    level[:, N_TRANSLATION:] = np.clip(level[:, N_TRANSLATION:], low, high)
-    return level / fps**2

@@ -84,11 +84,15 @@ class Pose:
         """[frame dof] component of each joint's rotation vector along each of its axes, radians; hinges unwrapped."""
         return (quat_log(self.local_wxyz[:, dof.joint]) * dof.axis).sum(-1)
 
-    def accelerations(self, dof: Freedom) -> np.ndarray:
-        """[frame-2 3+dof] second differences: root translation (m), joint rotations in their own frames (rad)."""
+    def velocities(self, dof: Freedom) -> np.ndarray:
+        """[frame-1 3+dof] first differences: root translation (m), joint rotations in their own frames (rad)."""
         relative = quat_multiply(quat_conjugate(self.local_wxyz[:-1]), self.local_wxyz[1:])
         turn = (quat_log(relative)[:, dof.joint] * dof.axis).sum(-1)
-        return np.concatenate([np.diff(self.root_m, 2, axis=0), np.diff(turn, axis=0)], axis=1)
+        return np.concatenate([np.diff(self.root_m, axis=0), turn], axis=1)
+
+    def accelerations(self, dof: Freedom) -> np.ndarray:
+        """[frame-2 3+dof] second differences, likewise."""
+        return np.diff(self.velocities(dof), axis=0)
 
     def rig_local_wxyz(self) -> np.ndarray:
         """[frame joint 4] local rotations of the exported rig: a forearm's bend and its roll are one joint there."""

@@ -31,7 +31,6 @@ from mocap.solve.evidence import judge_take
 from mocap.solve.fit import (
     FOOT_LANDMARKS,
     SHAPE_FRAMES,
-    acceleration_level,
     body_points,
     fit_shape,
     fit_take,
@@ -40,6 +39,7 @@ from mocap.solve.fit import (
 )
 from mocap.solve.implausible import mask_of
 from mocap.solve.jumps import impossible_jumps
+from mocap.solve.motion_prior import first_prior
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.profile import profile_of, shape_of
 from mocap.solve.screen import screened_pose, set_aside
@@ -217,13 +217,12 @@ def _fit_windows(
         seen, index = observations.window(window.low, window.high)
         sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
         part = pose.frames(slice(window.low, window.high))
-        level = acceleration_level(part, dof, fps)
         data = to_cameras(seen, sigma, window.n_frames)
-        part = fit_take(part, shape, names, dof, data, level)
+        part, prior = fit_take(part, shape, names, dof, data, first_prior(part, dof, fps), fps)
         on_floor = standing(_feet(part, shape), part.root_m, fps)
-        part = fit_take(part, shape, names, dof, data, level, on_floor, SLIP_M_S / fps)
+        part, prior = fit_take(part, shape, names, dof, data, prior, fps, on_floor, SLIP_M_S / fps)
         scattered = residual_scatter(body_points(part, shape, names)[2], seen, sigma, round(MAX_LAG_S * fps))
-        return part, keypoint_sigma(part, shape, names, dof, data, level, scattered, of, fps)
+        return part, keypoint_sigma(part, shape, names, dof, data, prior.level, scattered, of, fps)
 
     for window, result in in_windows(fit, n_frames, progress):
         if result is not None:

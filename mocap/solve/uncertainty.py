@@ -71,9 +71,7 @@ def keypoint_sigma(
     `residual_scatter`.
     """
     n_frames = len(pose.root_m)
-    hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False)
-    # pulls of every frame are no evidence: together they would claim to know what nothing measures
-    np.einsum("fii->fi", hessian)[:, N_TRANSLATION:] -= dof.prior_rad**-2.0
+    hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False, has_pull=False)
     hessian = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest") * seen.held
     frames = np.unique(np.append(np.arange(0, n_frames, STEP_FRAMES), n_frames - 1))
     level = acceleration[np.clip(frames - 1, 0, len(acceleration) - 1)]

@@ -1,0 +1,130 @@
+"""How the body moves, told by the take itself: how strongly each degree of freedom accelerates, and how far it strays.
+
+Each degree is a Matern process of order 3/2: x'' + 2 a x' + a^2 x = white noise (P. Whittle, "Stochastic processes in
+several dimensions", 1963; J. Hartikainen and S. Sarkka, "Kalman filtering and smoothing solutions to temporal Gaussian
+process regression models", MLSP 2010, section 4). Within data it is the cubic smoothing spline; where nothing is seen
+it goes back to where the degree mostly is within about 1 / a, instead of flying on. Its squared terms are second
+differences over level^2, first differences times 2 a^2 / level^2 and distance from the centre times a^4 / level^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from mocap.kernels.articulated import N_TRANSLATION
+from mocap.kernels.chain import smooth_share
+from mocap.solve.pose import Freedom, Pose
+
+ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
+"""Least and greatest acceleration level: root m/s^2, joints rad/s^2."""
+LOCAL_S = 0.25
+"""Time over which a level is taken to last: a strike."""
+SHRINKAGE = 3.0
+"""How many independent samples the take's own level counts for against those of the moment."""
+STEADY_S = 0.15
+"""Evidence is averaged over this time: about what the smoothness ties together."""
+STEP_FRAMES = 15
+"""Shares of evidence are found for every 15th frame and interpolated."""
+MIN_RANGE_RAD = 0.1
+FREE_RAD = 3.0
+"""A degree whose pull towards the bind pose is weaker than this turns all the way round: it has no centre."""
+
+
+@dataclass(frozen=True, eq=False)
+class MotionPrior:
+    """What the solve expects of the motion, per degree of freedom."""
+
+    level: np.ndarray
+    """[frame-2 3+dof] standard deviation of second differences, per frame^2."""
+    usual: np.ndarray
+    """[3+dof] the same over the whole take."""
+    range_rad: np.ndarray
+    """[dof] standard deviation about the centre; infinite where there is none."""
+    centre_rad: np.ndarray
+    """[dof] where the degree mostly is."""
+    known: np.ndarray | None = None
+    """[frame-2 3+dof] share of each second difference that the data determined, 0 to 1; None before any solve."""
+
+    @property
+    def rate(self) -> np.ndarray:
+        """[3+dof] a, per frame: of a Matern process of variance range^2 and driving noise level^2 = 4 a^3 range^2."""
+        rate = np.cbrt(self.usual[N_TRANSLATION:] ** 2 / (4 * self.range_rad**2))
+        return np.concatenate([np.zeros(N_TRANSLATION), rate])
+
+    @property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """[3+dof] weights of squared first differences, and of the squared distance from the centre."""
+        a = self.rate
+        return 2 * a**2 / self.usual**2, a**4 / self.usual**2
+
+    def add(self, hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> np.ndarray:
+        """Add first differences and pull to hessian and slope, in place; return the blocks between frames."""
+        by_rate, by_place = self.weights
+        velocity = pose.velocities(dof) * by_rate
+        diagonal = np.einsum("fii->fi", hessian)
+        diagonal += by_place
+        diagonal[:-1] += by_rate
+        diagonal[1:] += by_rate
+        slope[:, N_TRANSLATION:] += by_place[N_TRANSLATION:] * (pose.angles(dof) - self.centre_rad)
+        slope[:-1] -= velocity
+        slope[1:] += velocity
+        coupling = np.zeros((len(hessian) - 1, *hessian.shape[1:]))
+        np.einsum("fii->fi", coupling)[...] = -by_rate
+        return coupling
+
+    def learned(self, pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
+        """Return the prior with the levels that the solved `pose` speaks for, given the evidence it was solved with.
+
+        A degree's squared second differences over the number of them that the data determine (D. MacKay, "Bayesian
+        interpolation", Neural Computation 1992, equation 4.8: effective number of parameters), for each moment, with
+        the whole take's as conjugate prior. Strikes stay sharp, stillness stays still, gaps take the usual level.
+        """
+        if self.known is None:
+            return self
+        squared = pose.accelerations(dof) ** 2
+        usual = np.sqrt(squared.sum(0) / np.maximum(self.known.sum(0), 1e-9))
+        usual = _within_range(usual[None], fps)[0]
+        length = max(3, round(LOCAL_S * fps))
+        above = uniform_filter1d(squared, length, axis=0, mode="nearest") * length + SHRINKAGE * usual**2
+        below = uniform_filter1d(self.known, length, axis=0, mode="nearest") * length + SHRINKAGE
+        return replace(self, level=_within_range(np.sqrt(above / below), fps), usual=usual)
+
+    def with_evidence(self, hessian: np.ndarray, fps: float) -> MotionPrior:
+        """Return the prior with the shares of second differences that data of this curvature determine."""
+        steady = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest")[1:-1]
+        at = np.unique(np.append(np.arange(0, len(steady), STEP_FRAMES), len(steady) - 1))
+        level = self.level[at]
+        curvature, axes = np.linalg.eigh(level[:, :, None] * steady[at] * level[:, None, :])
+        share = 1 - (axes**2 @ smooth_share(curvature)[..., None])[..., 0]
+        frames = np.arange(len(steady))
+        return replace(
+            self, known=np.stack([np.interp(frames, at, share[:, d]) for d in range(share.shape[1])], axis=1)
+        )
+
+
+def first_prior(pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
+    """Return the prior read off a first pose: half the take's median level, half that of the half second around."""
+    squared = pose.accelerations(dof) ** 2
+    local = uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest")
+    usual = np.median(local, axis=0)
+    angle = pose.angles(dof)
+    spread = np.minimum(np.maximum(angle.std(0), MIN_RANGE_RAD), dof.prior_rad)
+    spread = np.where(dof.prior_rad > FREE_RAD, np.inf, spread)
+    return MotionPrior(
+        _within_range(np.sqrt(0.5 * local + 0.5 * usual), fps),
+        _within_range(np.sqrt(usual)[None], fps)[0],
+        spread,
+        angle.mean(0),
+    )
+
+
+def _within_range(level: np.ndarray, fps: float) -> np.ndarray:
+    """Return levels [frame 3+dof] per frame^2, alike for the root's three axes, within ACCELERATION_RANGE."""
+    (root_low, root_high), (low, high) = np.array(ACCELERATION_RANGE) / fps**2
+    root = np.sqrt((level[:, :N_TRANSLATION] ** 2).mean(1, keepdims=True))
+    out = np.clip(level, low, high)
+    out[:, :N_TRANSLATION] = np.clip(root, root_low, root_high)
+    return out
