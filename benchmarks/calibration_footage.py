@@ -103,7 +103,16 @@ def line(label: str, found: tuple[float, float], bar: tuple[float, float]) -> st
     return f"  {label:34} {found[0]:.3f} px {found[1]:.3f} mm   bar {bar[0]:.2f} px {bar[1]:.2f} mm   {verdict}"
 
 
-def sessions(data: Path) -> None:
+def random_halves(views: BoardViews, n_splits: int) -> np.ndarray:
+    """Return the errors [split] in px of rigs fitted blind on a random half of the instants, scored on the other."""
+    rng, found = np.random.default_rng(0), np.zeros(n_splits)
+    for k in range(n_splits):
+        fitted, held = np.array_split(rng.permutation(views.n_frames), 2)
+        found[k] = scored(calibrate_rig(views.at_frames(np.sort(fitted))).rig, views.at_frames(np.sort(held)))[0]
+    return found
+
+
+def sessions(data: Path, n_splits: int) -> None:
     """Print the errors of two recordings of webcams."""
     bars = {
         "post_optimization": ((1.25, 0.85), (1.45, 1.0), (1.47, 1.09)),
@@ -119,6 +128,12 @@ def sessions(data: Path) -> None:
         even, odd = np.arange(0, views.n_frames, 2), np.arange(1, views.n_frames, 2)
         half = calibrate_rig(views.at_frames(even)).rig
         print(line("lenses unknown, even views on odd", scored(half, views.at_frames(odd)), held_bar))
+        if n_splits:
+            split = random_halves(views, n_splits)
+            print(
+                f"  {n_splits} random halves on the others: {split.min():.3f} to {split.max():.3f} px, median "
+                f"{np.median(split):.3f}, {(split <= held_bar[0]).mean():.0%} within {held_bar[0]:.2f} px"
+            )
         lenses = {c.name: c.intrinsics for c in read_rig(data / name / "camera_array.toml").cameras}
         clock = Clock()
         given = calibrate_rig(views, lenses).rig
@@ -193,9 +208,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("sessions", "shoot"))
     parser.add_argument("--data", type=Path, help="folder of the footage")
+    parser.add_argument("--splits", type=int, default=0, help="sessions: random halves fitted and scored beside")
     args = parser.parse_args()
     if args.what == "sessions":
-        sessions(args.data or SHARED / "caliscope_charuco")
+        sessions(args.data or SHARED / "caliscope_charuco", args.splits)
     else:
         shoot(args.data or SHARED / "virtual_shoot")
 
