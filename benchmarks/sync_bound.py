@@ -1,6 +1,6 @@
 """How well clocks can be known at all from the keypoints of a take: the Cramer-Rao bound.
 
-    python benchmarks/sync_bound.py --cameras 4 --seeds 1 2 3
+    python benchmarks/sync_bound.py --cameras 4 --seeds 1 2 3 [--limbs]
 
 Of a take of ../shared/bench/make_take.py everything is told that no program knows: which detections are right, how
 noisy each is, how the noise lasts, and the motion around which the problem is linear. Unknown are each camera's
@@ -24,6 +24,9 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import BSpline
 from scipy.linalg import cholesky, solve_triangular
+
+from mocap.core.keypoints import load_keypoint_set
+from mocap.sync.signals import limb_keypoints
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 CLIP = SHARED / "data/mocap_clips/cmu/cmu_12_01_walk.bvh"
@@ -60,8 +63,12 @@ def make(seed: int, cameras: int, frames: int) -> list[tuple[Any, np.ndarray, tu
     return seen
 
 
-def standard_errors(seed: int, cameras: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return [free or known motion, camera but the first] standard errors of offsets in the middle (s) and rates."""
+def standard_errors(seed: int, cameras: int, frames: int, limbs_only: bool) -> tuple[np.ndarray, ...]:
+    """Return root-mean-square standard errors over the cameras, each [free or known motion].
+
+    Of offsets in the middle of the take (s) and of rates against the first camera, which the error of that camera is
+    part of, and of rates against the cameras' common rate: only differences between cameras can be seen at all.
+    """
     seen = make(seed, cameras, frames)
     project: Any = importlib.import_module("benchlib").project
     time = np.arange(frames, dtype=float)
@@ -70,7 +77,8 @@ def standard_errors(seed: int, cameras: int, frames: int) -> tuple[np.ndarray, n
     lasting = SHARE * KEEP ** np.abs(time[:, None] - time) + (1 - SHARE) * np.eye(frames)
     size = N_UNKNOWN * cameras
     free, known = np.zeros((size, size)), np.zeros((size, size))
-    for k in range(seen[0][1].shape[1]):
+    limbs = limb_keypoints(load_keypoint_set("halpe26"))
+    for k in limbs if limbs_only else range(seen[0][1].shape[1]):
         A = np.zeros((3 * spline.shape[1],) * 2)
         G, D = np.zeros((len(A), size)), np.zeros((size, size))
         for c, (camera, points, (_, score, flags, clean, sigma)) in enumerate(seen):
@@ -94,8 +102,15 @@ def standard_errors(seed: int, cameras: int, frames: int) -> tuple[np.ndarray, n
         free += D - G.T @ np.linalg.solve(A, G)
         known += D
     prior = np.diag(np.tile([0.0, 0.0, SHIFT_PX**-2, SHIFT_PX**-2], cameras))
-    errors = [np.sqrt(np.diag(np.linalg.inv((m + prior)[2:, 2:]))) for m in (free, known)]
-    return np.stack([e[2::N_UNKNOWN] for e in errors]), np.stack([e[3::N_UNKNOWN] for e in errors])
+    out = []
+    for normal in (free, known):
+        covariance = np.zeros((size, size))
+        covariance[2:, 2:] = np.linalg.inv((normal + prior)[2:, 2:])
+        offset, rate = covariance[::N_UNKNOWN, ::N_UNKNOWN], covariance[1::N_UNKNOWN, 1::N_UNKNOWN]
+        common = np.eye(cameras) - 1 / cameras
+        each = (np.diag(offset)[1:], np.diag(rate)[1:], np.diag(common @ rate @ common))
+        out.append([np.sqrt(np.mean(v)) for v in each])
+    return tuple(np.array(out).T)
 
 
 def main() -> None:
@@ -104,19 +119,24 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--limbs", action="store_true", help="only the keypoints that mocap.sync looks at")
     args = parser.parse_args()
-    found = [standard_errors(seed, args.cameras, args.frames) for seed in args.seeds]
+    found = np.array([standard_errors(seed, args.cameras, args.frames, args.limbs) for seed in args.seeds])
+    scale = 1e6 * (args.frames / LONG) ** 1.5
     for i, label in enumerate(("motion free", "motion known")):
-        offset_s = float(np.mean([o[i] for o, _ in found]))
-        rate = float(np.mean([r[i] for _, r in found]))
-        ppm = rate * 1e6 * (args.frames / LONG) ** 1.5
-        inside = erf(10 / ppm / np.sqrt(2))
+        offset_s, first, common = np.sqrt(np.mean(found[:, :, i] ** 2, axis=0))
+        shares = [erf(10 / (v * scale) / np.sqrt(2)) for v in (first, common)]
         print(
             f"{args.cameras} cameras, {label}: at {args.frames} frames no better than {offset_s * 1e3:.2f} ms (1 sd) "
-            f"in the middle and {rate * 1e6:.0f} ppm; at {LONG} frames {ppm:.1f} ppm, so that at most {inside:.0%} of "
-            "cameras are within 10 ppm",
+            f"in the middle; rates at {LONG} frames no better than {first * scale:.1f} ppm against the first camera "
+            f"(by take {_list(found[:, 1, i] * scale)}), at most {shares[0]:.0%} within 10 ppm; {common * scale:.1f} "
+            f"ppm against the common rate (by take {_list(found[:, 2, i] * scale)}), at most {shares[1]:.0%}",
             flush=True,
         )
+
+
+def _list(values: np.ndarray) -> str:
+    return ", ".join(f"{v:.1f}" for v in values)
 
 
 if __name__ == "__main__":
