@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, directml or coreml (default: %(default)s)"
     )
-    parser.add_argument("--flip-test", action="store_true", help="look at mirrored pictures too: better, half as fast")
+    parser.add_argument(
+        "--flip-test",
+        action="store_true",
+        help="look at mirrored pictures too: a little better, half as fast (not with RTMO)",
+    )
     parser.add_argument(
         "--out",
         type=Path,

@@ -30,7 +30,14 @@ from mocap.media.decode import Frame
 from mocap.media.packages import MEDIAPIPE_POSE, fetch
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
-from mocap.pose2d.blazepose_decode import DETECTOR_SIDE, LANDMARK_SIDE, decode_landmarks, decode_people
+from mocap.pose2d.blazepose_decode import (
+    DETECTOR_SIDE,
+    LANDMARK_SIDE,
+    averaged,
+    decode_landmarks,
+    decode_people,
+    mirrored_back,
+)
 from mocap.pose2d.cards import load_card
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import BODY_MARGIN, Crops, cut, image_from_crop
@@ -54,8 +61,12 @@ class BlazePose:
 
     is_fallback = True
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        """Fetch the weights on first use and check them. Raises SetupError (see `mocap.media.packages.wheel_files`)."""
+    def __init__(self, progress: Progress | None = None, *, flip_test: bool = False) -> None:
+        """Fetch the weights on first use and check them; `flip_test` looks at mirrored crops too, in twice the time.
+
+        Raises SetupError (see `mocap.media.packages.wheel_files`).
+        """
+        self._flip_test = flip_test
         self._card = load_card("blazepose")
         folder = fetch(MEDIAPIPE_POSE, progress or NoProgress())
         self._detector = _Runners(_checked(folder, self._card["detector"]))
@@ -67,10 +78,11 @@ class BlazePose:
     @property
     def identity(self) -> ModelIdentity:
         """What it is, for cache keys and reports."""
+        flip = " with flip test" if self._flip_test else ""
         return ModelIdentity(
             "blazepose",
             (self._card["detector"]["sha256"], self._card["landmarks"]["sha256"]),
-            f"ai-edge-litert {metadata.version('ai-edge-litert')}",
+            f"ai-edge-litert {metadata.version('ai-edge-litert')}{flip}",
         )
 
     @property
@@ -131,17 +143,23 @@ class BlazePose:
 
     def _keypoints(self, crop: _Crop) -> Found:
         """Return one person's keypoints; all missing where the model sees nobody."""
-        out = self._landmarks(crop.pixels.astype(np.float32) * (1 / 255))
-        xy, score = decode_landmarks(out["Identity"], out["Identity_3"])
+        xy, score, pose = self._answer(crop.pixels)
+        if self._flip_test:
+            other = mirrored_back(*self._answer(crop.pixels[:, ::-1])[:2], self.keypoint_set.mirror)
+            xy, score = averaged(xy, score, *other)
         xy_px = _mapped(xy, crop.window)
         height, width = crop.picture_shape
         inside = ((xy_px > -1.0) & (xy_px < (width, height))).all(-1)
         score = np.where(inside, score, OUTSIDE * score)
-        pose = float(out["Identity_1"].ravel()[0])
         place = Sighting(xy_px[N_POINTS], xy_px[N_POINTS + 1], pose)
         if pose < MIN_POSE or place.radius_px < MIN_RADIUS_PX:
             return Found(np.full((N_POINTS, 2), np.nan), np.zeros(N_POINTS), None)
         return Found(xy_px[:N_POINTS], score[:N_POINTS] * pose, place)
+
+    def _answer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return points in normalised crop coordinates [39 2], their scores [39], and whether there is a person."""
+        out = self._landmarks(pixels.astype(np.float32) * (1 / 255))
+        return *decode_landmarks(out["Identity"], out["Identity_3"]), float(out["Identity_1"].ravel()[0])
 
 
 def _checked(folder: Path, part: dict[str, Any]) -> Path:

@@ -7,6 +7,7 @@ point on the circle that holds the body; a landmark model whose regressed points
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -81,6 +82,26 @@ def decode_landmarks(raw: np.ndarray, heatmaps: np.ndarray) -> tuple[np.ndarray,
     raw = np.asarray(raw, np.float64).reshape(N_LANDMARKS, 5)
     xy = refine_on_heatmaps(raw[:, :2] / LANDMARK_SIDE, heatmaps)
     return xy, sigmoid(raw[:, 3]) * sigmoid(raw[:, 4])
+
+
+def mirrored_back(xy: np.ndarray, score: np.ndarray, mirror: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return points [39 2] and scores [39] of a crop that was mirrored left to right, as of the crop itself.
+
+    Args:
+        xy: normalised crop coordinates.
+        score: of each point.
+        mirror: for each body point, the one that takes its place in a mirrored picture; the others have no side.
+    """
+    order = np.concatenate([np.asarray(mirror, int), np.arange(len(mirror), len(xy))])
+    return np.column_stack([1.0 - xy[order, 0], xy[order, 1]]), score[order]
+
+
+def averaged(
+    xy: np.ndarray, score: np.ndarray, other_xy: np.ndarray, other_score: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of two answers, points [k 2] weighted by their scores [k]."""
+    share = (score / np.maximum(score + other_score, 1e-9))[:, None]
+    return share * xy + (1.0 - share) * other_xy, (score + other_score) / 2
 
 
 def refine_on_heatmaps(xy: np.ndarray, heatmaps: np.ndarray, min_peak: float = 0.5) -> np.ndarray:

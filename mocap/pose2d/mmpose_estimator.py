@@ -185,8 +185,16 @@ class Mmpose:
 
     is_fallback = False
 
-    def __init__(self, worker: MmposeWorker, people: People, detector_sha256: str, checkpoint: str | None) -> None:
-        """Take an open worker and a person detector; `checkpoint` is part of the identity."""
+    def __init__(
+        self,
+        worker: MmposeWorker,
+        people: People,
+        detector_sha256: str,
+        checkpoint: str | None,
+        flip_test: bool = False,
+    ) -> None:
+        """Take an open worker and a person detector; the checkpoint and how the worker was opened name the model."""
+        self._flip = " with flip test" if flip_test else ""
         self._worker, self._people = worker, people
         self._set = keypoint_set_from_meta(worker.meta)
         weights = Path(checkpoint).expanduser() if checkpoint else None
@@ -200,7 +208,7 @@ class Mmpose:
         """What it is, for cache keys and reports."""
         versions = " ".join(f"{name} {version}" for name, version in self._worker.versions.items())
         config = self._worker.config
-        return ModelIdentity(f"mmpose {config.stem} {_sha256(config)[:12]}", self._hashes, versions)
+        return ModelIdentity(f"mmpose {config.stem} {_sha256(config)[:12]}", self._hashes, versions + self._flip)
 
     @property
     def keypoint_set(self) -> KeypointSet:

@@ -65,7 +65,7 @@ def make_estimator(
         progress: told of what is fetched.
         device: `auto`, `cpu`, `cuda`, `directml` or `coreml`; BlazePose has the processor only.
         detector: name of the person detector; the best that is here by default.
-        flip_test: see `RtmPose`; a quality may ask for it too.
+        flip_test: look at mirrored crops too; a quality may ask for it. One-stage models have none.
         quality: a name of `QUALITIES`.
 
     Raises: InputError model-unknown, device-unknown; SetupError model-missing, model-damaged, gpu-absent and as the
@@ -80,7 +80,7 @@ def make_estimator(
             raise SetupError(
                 "gpu-absent", f"BlazePose runs on the processor only, not on {device}.", "Leave out --device."
             )
-        return BlazePose(progress)
+        return BlazePose(progress, flip_test=flip_test)
     if name.startswith("mmpose:"):
         return _mmpose(name.removeprefix("mmpose:"), device, detector, flip_test)
     card, weights = load_card(name), weights_file(name)
@@ -99,7 +99,8 @@ def identity_text(name: str, quality: str = STANDARD) -> str:
     name = resolve(name, quality)
     method = f"method {ModelIdentity.method}"
     if name == "blazepose":
-        return f"{load_card(name)} litert {metadata.version('ai-edge-litert')} {method}"
+        flip = " flip" if QUALITIES[quality].flip_test else ""
+        return f"{load_card(name)} litert {metadata.version('ai-edge-litert')} {method}{flip}"
     detector = next((d for d in DETECTOR_ORDER if is_here(d)), "none")
     runtime = f"onnxruntime {metadata.version('onnxruntime')}"
     people = f"{detector} {known_sha256(detector) if detector != 'none' else ''}"
@@ -131,4 +132,4 @@ def _mmpose(text: str, device: str, detector: str | None, flip_test: bool) -> Po
     config, _, checkpoint = text.partition(",")
     people, sha256 = _detector(detector, "cpu" if device == "auto" else device)
     worker = MmposeWorker(config, checkpoint or None, device="cpu" if device == "auto" else device, flip_test=flip_test)
-    return Mmpose(worker, people, sha256, checkpoint or None)
+    return Mmpose(worker, people, sha256, checkpoint or None, flip_test=flip_test)

@@ -16,7 +16,7 @@ class Quality:
     sizes: str
     """Sizes of RTMPose, the first that is here is taken."""
     flip_test: bool
-    """Look at mirrored pictures too, where the model can."""
+    """Look at mirrored pictures too; one-stage models cannot."""
     rate_hz: float | None = None
     """Frames a second that are looked at; None: all."""
 

@@ -22,14 +22,16 @@ from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d import blazepose
 from mocap.pose2d.blazepose import BlazePose
 from mocap.pose2d.blazepose_decode import (
+    averaged,
     decode_landmarks,
     decode_people,
     detector_anchors,
+    mirrored_back,
     refine_on_heatmaps,
     sigmoid,
 )
 from mocap.pose2d.cards import card_names, load_card
-from mocap.pose2d.crops import crops_from_keypoints
+from mocap.pose2d.crops import Crops, crops_from_keypoints
 
 N = 11
 
@@ -213,3 +215,30 @@ def test_an_empty_room_has_nobody(model: BlazePose, footage: VideoInfo) -> None:
     xy, score = model.estimate(blank, footage)
     assert xy.shape == (100, 0, 33, 2)
     assert score.shape == (100, 0, 33)
+
+
+def test_with_the_flip_test_a_mirrored_picture_has_the_mirrored_answer(footage: VideoInfo, model: BlazePose) -> None:
+    del model  # its weights are here
+    flipping = BlazePose(flip_test=True)
+    assert "flip" in flipping.identity.runtime
+    frame = next(iter(frames(footage.path, footage)))
+    last = footage.width_px - 1
+    here = np.full((footage.n_frames, 1), np.nan)
+    center, size, turn = np.repeat(here[..., None], 2, axis=-1), here.copy(), here.copy()
+    center[0, 0], size[0, 0], turn[0, 0] = (540, 960), 1200, 0.1
+    xy, score = flipping.estimate([frame], footage, Crops(center, size, turn))
+    center[0, 0, 0] = last - 540
+    mirrored = frame._replace(rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
+    other_xy, other_score = flipping.estimate([mirrored], footage, Crops(center, size, -turn))
+    back = list(flipping.keypoint_set.mirror)
+    np.testing.assert_allclose(other_xy[0, 0, back] * (-1, 1) + (last, 0), xy[0, 0], atol=1.5)
+    np.testing.assert_allclose(other_score[0, 0, back], score[0, 0], atol=0.02)
+
+
+def test_two_answers_are_averaged_by_their_scores() -> None:
+    xy, score = averaged(np.array([[0.2, 0.4]]), np.array([0.9]), np.array([[0.6, 0.4]]), np.array([0.3]))
+    np.testing.assert_allclose(xy, [[0.3, 0.4]])
+    np.testing.assert_allclose(score, [0.6])
+    points, scores = mirrored_back(np.array([[0.1, 0.5], [0.3, 0.6], [0.4, 0.7]]), np.array([0.1, 0.2, 0.3]), (1, 0))
+    np.testing.assert_allclose(points, [[0.7, 0.6], [0.9, 0.5], [0.6, 0.7]])
+    np.testing.assert_allclose(scores, [0.2, 0.1, 0.3])
