@@ -11,10 +11,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from mocap.core.arrays import frozen
-from mocap.core.camera import Camera, CameraRig, Intrinsics
+from mocap.core.camera import MAX_READOUT_S, Camera, CameraRig, Intrinsics
 from mocap.core.camera_names import CameraMatch, match_cameras, normal_name
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
+from mocap.kernels.rolling_shutter import at_middle_row
 from mocap.media.decode import frames
 from mocap.media.probe import VideoInfo
 
@@ -24,6 +25,7 @@ __all__ = [
     "adapt_to_size",
     "check_inside",
     "fit_footage",
+    "fit_keypoints",
     "match_cameras",
     "match_footage",
     "normal_name",
@@ -51,6 +53,9 @@ class _Detections(Protocol):
     @property
     def size_px(self) -> tuple[int, int]: ...
 
+    @property
+    def time_s(self) -> np.ndarray: ...
+
 
 class _Scored(Protocol):
     @property
@@ -74,6 +79,10 @@ class PixelFit:
     video_size_px: tuple[int, int]
     calibrated_size_px: tuple[int, int]
     diagnostics: tuple[Diagnostic, ...] = ()
+    readout_s: float = 0.0
+    """Time from the sensor's first row to its last, 0 where it is not known."""
+    rotation_deg: int = 0
+    """Clockwise turn that made the video upright."""
 
     def __post_init__(self) -> None:
         A = frozen(self.calibration_from_video, np.float64, (2, 3), "calibration_from_video")
@@ -91,8 +100,11 @@ class PixelFit:
         return xy_px @ A[:, :2].T + A[:, 2]
 
     def map(self, detections: D) -> D:
-        """Return one camera's detections in the calibration's pixels."""
-        xy_px = self.to_calibration(np.asarray(detections.xy_px, np.float64)).astype(np.float32)
+        """Return one camera's detections in the calibration's pixels, where the middle row's instant would see them."""
+        seen_px = np.asarray(detections.xy_px, np.float64)
+        if self.readout_s > 0:
+            seen_px = at_middle_row(seen_px, detections.time_s, self.video_size_px, self.readout_s, self.rotation_deg)
+        xy_px = self.to_calibration(seen_px).astype(np.float32)
         return replace(detections, xy_px=xy_px, size_px=self.calibrated_size_px)  # type: ignore[type-var]  # a dataclass
 
 
@@ -105,8 +117,23 @@ def match_footage(camera_names: Sequence[str], videos: Sequence[Path]) -> tuple[
 def fit_footage(camera: Camera, video: VideoInfo) -> PixelFit:
     """Return how a video's pixels belong to its camera's calibration; where sizes differ, frames are looked at.
 
-    Raises: InputError as `adapt_to_size`, and those of decoding.
+    The read-out time is the calibration's, else what the video states. Raises: InputError as `adapt_to_size`, and those
+    of decoding.
     """
+    stated_s = video.gopro.readout_s if video.gopro is not None else None
+    readout_s = camera.readout_s if camera.readout_s is not None else stated_s
+    fit = _fit_size(camera, video)
+    is_known = readout_s is not None and 0 < readout_s <= MAX_READOUT_S
+    return replace(fit, readout_s=readout_s if is_known else 0.0, rotation_deg=video.rotation_deg)
+
+
+def fit_keypoints(camera: Camera) -> PixelFit:
+    """Return the fit of keypoints in the pixels of the calibration itself."""
+    same = adapt_to_size(camera.intrinsics, camera.intrinsics.size_px)
+    return replace(same, readout_s=camera.readout_s or 0.0)
+
+
+def _fit_size(camera: Camera, video: VideoInfo) -> PixelFit:
     size = video.size_px
     if _is_same(size, camera.intrinsics.size_px):
         return adapt_to_size(camera.intrinsics, size, camera=camera.name)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from calibration.files import RigFile, read_rig_file
-from calibration.match import check_inside
+from calibration.match import check_inside, fit_keypoints
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
@@ -173,8 +173,9 @@ def process_keypoints(
     """
     check_inside(rig, keypoints)
     config = {**defaults(), "refine_rig": False, **(settings or {})}
+    seen = {c: fit_keypoints(rig[c]).map(d) if rig[c].readout_s else d for c, d in keypoints.items()}
     sources = {
-        "keypoints": source_items(keypoints, dict.fromkeys(keypoints)),
+        "keypoints": source_items(seen, dict.fromkeys(seen)),
         "rig": source(rig, None),
         "times": source(Clocks(fps, dict(time_maps)), None),
         "corrections": source([], None),

@@ -168,7 +168,7 @@ BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras 
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
-    Stage("fit", 1, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
+    Stage("fit", 2, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
     Stage("clocks", 7, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
     Stage("times", 4, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),

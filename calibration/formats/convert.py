@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mocap.core.camera import N_DISTORTION, Camera, Intrinsics, LensModel
+from mocap.core.camera import MAX_READOUT_S, N_DISTORTION, Camera, Intrinsics, LensModel
 from mocap.core.errors import InputError
 from mocap.kernels.projection import distort
 from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
@@ -44,6 +44,7 @@ class RawCamera:
     translation: Any
     """[3] camera from world, in the file's unit."""
     fisheye: bool = False
+    readout_s: Any = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,17 @@ def camera(raw: RawCamera, path: Path, unit_m: float) -> Camera:
         (round(float(size[0])), round(float(size[1]))), focal, np.array([matrix[0, 2], matrix[1, 2]]), distortion, model
     )
     translation = _array(raw, path, "translation", (3,)) * unit_m
-    return Camera(raw.name, intrinsics, _rotation(raw, path), translation)
+    return Camera(raw.name, intrinsics, _rotation(raw, path), translation, _readout_s(raw, path))
+
+
+def _readout_s(raw: RawCamera, path: Path) -> float | None:
+    """Return the read-out time; None where the file has none."""
+    if raw.readout_s is None:
+        return None
+    value = float(_array(raw, path, "readout_s", (1,))[0])
+    if not 0 <= value <= MAX_READOUT_S:
+        raise rig_error(path, raw.name, "readout_s", f"expected 0 to {MAX_READOUT_S} seconds, got {value:g}")
+    return value
 
 
 def _array(raw: RawCamera, path: Path, field: str, shape: tuple[int, ...] | None) -> np.ndarray:

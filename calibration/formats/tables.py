@@ -68,6 +68,8 @@ def _section(key: str, camera: Camera, unit_m: float) -> str:
         "translation": (camera.t_cam_from_world_m / unit_m).tolist(),
         "fisheye": "true" if lens.model is LensModel.FISHEYE else "false",
     }
+    if camera.readout_s is not None:
+        rows["readout_s"] = repr(float(camera.readout_s))
     return f"[{key}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
 
 
@@ -171,6 +173,7 @@ def _camera(name: str, where: str, entry: Mapping[str, Any]) -> RawCamera:
         entry.get("rotation"),
         entry.get("translation"),
         bool(entry.get("fisheye", False)),
+        entry.get("readout_s"),
     )
 
 

@@ -57,6 +57,9 @@ class Intrinsics:
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
+MAX_READOUT_S = 0.1
+
+
 @dataclass(frozen=True, eq=False)
 class Camera:
     """A calibrated camera: x_cam = R_cam_from_world @ x_world + t_cam_from_world_m."""
@@ -67,12 +70,18 @@ class Camera:
     """[3 3] rotation."""
     t_cam_from_world_m: np.ndarray
     """[3] translation."""
+    readout_s: float | None = None
+    """Time from the first to the last row of a picture (rolling shutter); None where it is not known."""
 
     def __post_init__(self) -> None:
         R = frozen(self.R_cam_from_world, np.float64, (3, 3), "R_cam_from_world")
         t = frozen(self.t_cam_from_world_m, np.float64, (3,), "t_cam_from_world_m")
         if not (np.isfinite(t).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-6) and np.linalg.det(R) > 0):
             raise ValueError(f"camera {self.name}: extrinsics are not a finite rigid transform")
+        if self.readout_s is not None and not 0 <= self.readout_s <= MAX_READOUT_S:
+            raise ValueError(
+                f"camera {self.name}: a picture is read within 0 to {MAX_READOUT_S} s, not {self.readout_s}"
+            )
         object.__setattr__(self, "R_cam_from_world", R)
         object.__setattr__(self, "t_cam_from_world_m", t)
 

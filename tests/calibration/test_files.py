@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,15 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a.t_cam_from_world_m, b.t_cam_from_world_m)
         np.testing.assert_allclose(a.R_cam_from_world, b.R_cam_from_world, rtol=0, atol=1e-15)
     assert [f.name for f in tmp_path.iterdir()] == ["rig.toml"]
+
+
+def test_the_read_out_time_comes_back_and_nonsense_is_refused(tmp_path: Path) -> None:
+    before = rig(2)
+    known = CameraRig((replace(before[0], readout_s=0.0089), before[1]))
+    write_rig(tmp_path / "rig.toml", known)
+    assert [c.readout_s for c in read_rig(tmp_path / "rig.toml").cameras] == [0.0089, None]
+    (tmp_path / "wrong.toml").write_text(section(readout_s="8.9"))
+    assert "readout_s" in str(code_of(tmp_path / "wrong.toml"))
 
 
 def test_the_file_has_the_layout_of_aniposelib(tmp_path: Path) -> None:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calibration.files import read_rig
-from calibration.match import PixelFit, adapt_to_size, check_inside, fit_footage, match_footage, measured_bars
+from calibration.match import (
+    PixelFit,
+    adapt_to_size,
+    check_inside,
+    fit_footage,
+    fit_keypoints,
+    match_footage,
+    measured_bars,
+)
 from mocap.core.camera import Camera, CameraRig, Intrinsics
 from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.media.probe import probe
 from mocap.pose2d.detections import CameraDetections
+from mocap.synth.rig import ring_rig
 
 LENS = Intrinsics((1088, 1920), np.array([1680.0, 1680.0]), np.array([530.0, 950.0]), np.zeros(5))
 WIDE = Intrinsics((1920, 1080), np.array([900.0, 900.0]), np.array([960.0, 540.0]), np.zeros(5))
@@ -164,3 +174,17 @@ def test_few_unsure_or_missing_keypoints_beyond_the_picture_are_no_error() -> No
     score[1] = 0.1
     xy_px[2], score[2] = np.nan, 0.0
     check_inside(two_cameras(), {"cam_1": CameraDetections(found.keypoint_set, xy_px, score, found.time_s, (0, 0))})
+
+
+def test_detections_of_a_rolling_shutter_come_back_to_the_middle_row_where_the_read_out_is_known() -> None:
+    camera = replace(ring_rig(2, np.random.default_rng(1))[0], readout_s=0.016)
+    width, height = camera.intrinsics.size_px
+    time_s = np.arange(9) / 60
+    xy = np.tile([0.25 * width, 0.9 * height], (9, 1, 33, 1)).astype(np.float32)
+    xy[..., 0] += 600 * time_s[:, None, None]
+    found = CameraDetections(load_keypoint_set("blazepose33"), xy, np.ones(xy.shape[:-1]), time_s, (width, height))
+    seen = fit_keypoints(camera).map(found)
+    late_s = 0.016 * (0.9 - 0.5)
+    np.testing.assert_allclose((xy - seen.xy_px)[3:6, ..., 0], 600 * late_s, atol=0.05)
+    np.testing.assert_allclose(seen.xy_px[..., 1], xy[..., 1], atol=1e-3)
+    assert fit_keypoints(replace(camera, readout_s=None)).map(found).xy_px.tolist() == xy.tolist()
