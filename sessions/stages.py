@@ -162,8 +162,8 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 6, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 10, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+POINTS = Stage("points", 7, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 11, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
@@ -175,7 +175,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
-    Stage("preview", 2, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
+    Stage("preview", 3, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
     Stage("edits", 2, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,

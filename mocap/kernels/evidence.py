@@ -37,7 +37,7 @@ BETWEEN = 0.05
 WEAK_PAIRS = 2
 """A limb of so few pairs (eyes and ears, close together) does not tell on its own when it is exchanged."""
 WITH_BODY = 0.95
-"""Probability that such a limb is exchanged in a frame if all others are, and that it is not if they are not."""
+"""Probability that such a limb is exchanged if all others are, and that it is in place or drawn on one side if not."""
 _TINY = 1e-30
 
 
@@ -58,18 +58,20 @@ def forward_backward(log_likelihood: np.ndarray, transition: np.ndarray, start: 
 
     log_likelihood [time chain state]; transition [from to]; start [state]. Cost is linear in time.
     """
-    posterior = np.exp(log_likelihood - log_likelihood.max(-1, keepdims=True))
-    likelihood = posterior.copy()
-    ahead = np.broadcast_to(start, posterior.shape[1:])
-    for t in range(len(posterior)):
-        ahead = (ahead @ transition if t else ahead) * likelihood[t]
-        ahead = ahead / ahead.sum(-1, keepdims=True)
-        posterior[t] = ahead
-    behind, back = np.ones(posterior.shape[1:]), np.ascontiguousarray(transition.T)
-    for t in range(len(posterior) - 2, -1, -1):
-        behind = (behind * likelihood[t + 1]) @ back
-        behind = behind / behind.sum(-1, keepdims=True)
-        posterior[t] *= behind
+    if len(log_likelihood) == 0:
+        return np.zeros(log_likelihood.shape)
+    likelihood = np.exp(log_likelihood - log_likelihood.max(-1, keepdims=True))
+    # the message from the end obeys the recursion of the one from the start, with time and transitions reversed
+    both = np.stack([likelihood, likelihood[::-1]], axis=1)
+    steps = np.stack([transition, transition.T])
+    message = np.stack([np.broadcast_to(start, likelihood.shape[1:]), np.ones(likelihood.shape[1:])]) * both[0]
+    both[0] = message
+    for t in range(1, len(both)):
+        message = (message @ steps) * both[t]
+        message /= message.sum(-1, keepdims=True)
+        both[t] = message
+    posterior = both[:, 0].copy()
+    posterior[:-1] *= both[-2::-1, 1] @ transition.T
     return posterior / posterior.sum(-1, keepdims=True)
 
 
@@ -180,9 +182,10 @@ def _posterior(log_likelihood: np.ndarray, is_weak: np.ndarray, fps: float) -> n
             continue
         chains = log_likelihood[:, :, chosen].copy()
         if weak and not is_weak.all():
-            others = posterior[:, :, ~is_weak, EXCHANGED].min(-1)[..., None]
-            chains[..., EXCHANGED] += np.log(others * WITH_BODY + (1 - others) * (1 - WITH_BODY))
-            chains[..., IN_PLACE] += np.log(others * (1 - WITH_BODY) + (1 - others) * WITH_BODY)
+            others = posterior[:, :, ~is_weak, EXCHANGED].min(-1)[..., None, None]
+            with_them, not_with_them = (others * p + (1 - others) * (1 - p) for p in (WITH_BODY, 1 - WITH_BODY))
+            is_exchanged = np.array([s == EXCHANGED for s in range(chains.shape[-1])])
+            chains += np.log(np.where(is_exchanged, with_them, not_with_them))
         n_cameras, n_frames = chains.shape[:2]
         of_chains = chains.transpose(1, 0, 2, 3).reshape(n_frames, -1, 4)
         found = forward_backward(of_chains, transition, start).reshape(n_frames, n_cameras, -1, 4)

@@ -21,7 +21,7 @@ from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
 from mocap.core.windows import Window, in_windows, windows
 from mocap.kernels.chain import WHITE, scatter
-from mocap.kernels.evidence import EXCHANGED, Judgement, distances_px, judge
+from mocap.kernels.evidence import EXCHANGED, distances_px, judge
 from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
 from mocap.kernels.robust import (
     INLIER,
@@ -29,6 +29,7 @@ from mocap.kernels.robust import (
     geman_mcclure,
     noise_of_detections,
 )
+from mocap.kernels.sides import exchanged_by_motion
 from mocap.kernels.trajectories import fill_gaps_linearly, smooth_step, trajectory_variance
 from mocap.reconstruct.hypotheses import best_hypotheses
 
@@ -104,10 +105,12 @@ class _Trajectories:
     def __init__(self, observations: Observations, n_frames: int, fps: float, keypoint_set: KeypointSet) -> None:
         self.observations = observations
         self.keypoint_set = keypoint_set
+        self.as_seen = observations
         self.exchanged = np.zeros((*observations.frame.shape, len(limb_pairs(keypoint_set))), bool)
         self.n_frames = n_frames
         self.fps = fps
-        start = fill_gaps_linearly(best_hypotheses(observations, n_frames))
+        self._put_back(self._exchanged_by_motion())
+        start = fill_gaps_linearly(best_hypotheses(self.observations, n_frames))
         self.known = np.isfinite(start).all((0, 2))
         self.points = np.zeros_like(start)
         self.points[:, self.known] = median_filter(start[:, self.known], size=(9, 1, 1), mode="nearest")
@@ -120,7 +123,7 @@ class _Trajectories:
         """Anneal the robust loss; measure the noise of the scores and the liveliness of each keypoint on the way."""
         for step, scale_squared in enumerate(ANNEALING):
             if step in SIDES_STEPS:
-                self._put_sides_back()
+                self._put_back(self._judged_sides())
             if step % 3 == 0:
                 self._measure_noise()
             if step == len(ANNEALING) - 3:
@@ -174,21 +177,31 @@ class _Trajectories:
         )
         return o.on_timeline(information, self.n_frames), o.on_timeline(gradient, self.n_frames)
 
-    def _put_sides_back(self) -> None:
-        """Find limbs that a view shows with left and right exchanged, and change their observations over."""
-        o = self.observations
-        turned = self._judgement().state == EXCHANGED
-        self.exchanged ^= turned
-        if turned.any():
-            xy, px_per_unit, score = (put_back(v, turned, self.keypoint_set) for v in (o.xy, o.px_per_unit, o.score))
-            self.observations = replace(o, xy=xy, px_per_unit=px_per_unit, score=score)
+    def _put_back(self, exchanged: np.ndarray) -> None:
+        """Take the observations as seen, but for exchanged limbs [camera frame limb]: those change sides."""
+        o, self.exchanged = self.as_seen, exchanged
+        if exchanged.any():
+            xy, px_per_unit, score = (put_back(v, exchanged, self.keypoint_set) for v in (o.xy, o.px_per_unit, o.score))
+            o = replace(o, xy=xy, px_per_unit=px_per_unit, score=score)
+        self.observations = o
 
-    def _judgement(self) -> Judgement:
-        o = self.observations
+    def _exchanged_by_motion(self) -> np.ndarray:
+        """Return [camera frame limb] what each view alone tells of exchanged sides: a start that needs no points."""
+        o = self.as_seen
+        xy_px = np.where(o.seen[..., None], o.xy * _typical_px_per_unit(o)[:, None, None, None], np.nan)
+        return exchanged_by_motion(xy_px, tuple(limb_pairs(self.keypoint_set).values()), self.fps)
+
+    def _judged_sides(self) -> np.ndarray:
+        """Return [camera frame limb] which limbs a view shows with left and right exchanged, given the points.
+
+        The observations are judged as they were seen: stretches are of the detector, not of what an earlier step left.
+        """
+        o = self.as_seen
         at = np.nan_to_num(o.at_own_times(self.points))
         mirror = np.array(self.keypoint_set.mirror)
         distances = distances_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m, mirror)
-        return judge(*distances, self.sigma_px, tuple(limb_pairs(self.keypoint_set).values()), self.fps)
+        sigma = put_back(self.sigma_px, self.exchanged, self.keypoint_set)
+        return judge(*distances, sigma, tuple(limb_pairs(self.keypoint_set).values()), self.fps).state == EXCHANGED
 
     def _measure_noise(self) -> None:
         lengths = np.linalg.norm(self._residuals(), axis=-1)
@@ -203,6 +216,12 @@ class _Trajectories:
         local = uniform_filter1d(squared, max(3, round(0.5 * self.fps)), axis=0, mode="nearest")
         level = np.sqrt(0.5 * local + 0.5 * np.median(local, axis=0))
         self.acceleration_m_s2 = np.maximum(level, MIN_ACCELERATION_M_S2)
+
+
+def _typical_px_per_unit(o: Observations) -> np.ndarray:
+    """[camera] one scale for a whole picture, so that places in it can be compared."""
+    n_seen = np.maximum(o.seen.sum((1, 2)), 1)
+    return np.where(o.seen.any((1, 2)), o.px_per_unit.sum((1, 2)) / n_seen, 1.0)
 
 
 def _sources(xyz: np.ndarray, views: np.ndarray, max_gap: int) -> np.ndarray:

@@ -46,10 +46,12 @@ def judge_take(
 ) -> Evidence:
     """Return the judgement of one person's detections against the solved keypoints.
 
-    exchanged [camera frame limb] limbs whose sides `detections` already has put back. Cost is linear in observations.
+    exchanged [camera frame limb] limbs whose sides `detections` already has put back. Judged are the detections as they
+    came: stretches are of the detector, not of what an earlier step left. Cost is linear in observations.
     """
-    everything = observe(detections, rig, timeline)
-    keypoint_set, shape = detections.keypoint_set, everything.seen.shape
+    as_seen = with_sides_put_back(detections, exchanged)
+    everything = observe(as_seen, rig, timeline)
+    keypoint_set, shape = as_seen.keypoint_set, everything.seen.shape
     in_place, crossed = np.full(shape, np.nan), np.full(shape, np.nan)
     state = np.full(exchanged.shape, IN_PLACE)
 
@@ -73,17 +75,16 @@ def judge_take(
     # a detection whose point nobody knows is as good as any
     unknown = seen & np.isnan(probability) & _inside(everything, timeline.n_frames)[..., None]
     probability[unknown] = np.nanmean(probability) if np.isfinite(probability).any() else USED
-    used = with_sides_put_back(detections, turned)
-    state = np.where(exchanged ^ turned, EXCHANGED, np.where(turned, IN_PLACE, state))
+    used = with_sides_put_back(as_seen, turned)
     return Evidence(
         detections=used,
-        exchanged=state == EXCHANGED,
+        exchanged=turned,
         inlier_probability=probability,
         rejected={
             "outside_lens_model": int(((used.score[:, :, 0] > 0) & ~seen).sum()),
             "outside_take": int((seen & np.isnan(probability)).sum()),
             "inconsistent": int((probability < USED).sum()),
-            "sides_exchanged": int((of_keypoints(state == EXCHANGED, keypoint_set) & seen).sum()),
+            "sides_exchanged": int((of_keypoints(turned, keypoint_set) & seen).sum()),
         },
         diagnostics=_log(used, state),
     )

@@ -58,6 +58,17 @@ def test_legs_exchanged_in_two_views_are_put_back(
     assert same.mean() > 0.98
 
 
+def test_legs_exchanged_in_most_views_at_once_are_put_back_in_those(seen: SyntheticDetections) -> None:
+    rig, k = ring_rig(5, np.random.default_rng(28)), seen.keypoints
+    exchanged = np.zeros((5, 97, 3), bool)
+    exchanged[[0, 1, 2, 4], 30:50, LEGS] = True
+    xy, score = (put_back(v[:, :, 0], exchanged, HALPE)[:, :, None] for v in (k.xy_px, k.score))
+    wrong = Keypoints2D(k.keypoint_set, k.camera_names, xy, score, k.time_s)
+    points = reconstruct_points(wrong, rig, common_timeline(k.time_s, Fraction(60)))
+    assert (points.exchanged == exchanged).mean() > 0.99
+    assert (points.exchanged & exchanged).sum() / exchanged.sum() > 0.98
+
+
 def test_outlying_detections_are_found(take: SolvedTake, seen: SyntheticDetections) -> None:
     detected = seen.keypoints.score[:, :, 0] > 0
     called, true = detected & (take.inlier_probability < 0.5), seen.is_outlier[:, :, 0] & detected
