@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
-from sessions.side_by_side import SideBySide
+from sessions.side_by_side import SideBySide, all_of
 from sessions.store import ArtifactStore, content_key
 
 Config = Mapping[str, Any]
@@ -188,17 +187,7 @@ def _run_stage(
         part.close()
         return done
 
-    if threads > 1 and len(jobs) > 1:
-        with ThreadPoolExecutor(min(threads, len(jobs))) as pool:
-            futures = [pool.submit(work, job) for job in jobs]
-            try:
-                done = [f.result() for f in futures]
-            finally:
-                # After an error or Ctrl-C the cameras that have not begun never begin.
-                for future in futures:
-                    future.cancel()
-    else:
-        done = [work(job) for job in jobs]
+    done = all_of(work, jobs, threads) if threads > 1 and len(jobs) > 1 else [work(job) for job in jobs]
     result.records += [record for _, record in done]
     if items is None:
         result.nodes[stage.name] = Node(done[0][0], jobs[0].key)

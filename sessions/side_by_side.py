@@ -1,10 +1,62 @@
-"""One progress for several equal pieces of work that run at once, such as the cameras of a stage."""
+"""Several equal pieces of work that run at once, such as the cameras of a stage, and one progress for them."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mocap.core.progress import Progress
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+def all_of(work: Callable[[J], R], jobs: Sequence[J], n_threads: int) -> list[R]:
+    """Return the results of jobs that run at once, in their order.
+
+    After an error or Ctrl-C the jobs that have not begun never begin, and those that have are over when this returns.
+    """
+    gate = _Gate()
+    try:
+        with ThreadPoolExecutor(min(n_threads, len(jobs))) as pool:
+            futures = [pool.submit(gate.through, work, job) for job in jobs]
+            try:
+                return [f.result() for f in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+    finally:
+        # A pool that is interrupted while it starts a thread does not know that thread and does not wait for it.
+        gate.close()
+
+
+@dataclass(eq=False)
+class _Gate:
+    """Counts who is at work; once closed, nobody is and nobody begins."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    n_working: int = 0
+    is_open: bool = True
+
+    def through(self, work: Callable[[J], R], job: J) -> R:
+        with self.changed:
+            if not self.is_open:
+                raise RuntimeError("this work was given up")
+            self.n_working += 1
+        try:
+            return work(job)
+        finally:
+            with self.changed:
+                self.n_working -= 1
+                self.changed.notify_all()
+
+    def close(self) -> None:
+        with self.changed:
+            self.is_open = False
+            self.changed.wait_for(lambda: self.n_working == 0)
 
 
 class SideBySide:
