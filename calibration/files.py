@@ -26,7 +26,7 @@ from mocap.core.publish import published
 _MAX_BYTES = 20_000_000
 _KNOWN = (
     "aniposelib, Pose2Sim, Caliscope or FreeMoCap TOML, Qualisys .qca.txt, OpenCV or EasyMocap YAML, "
-    "a COLMAP text model, our script for Blender"
+    "a COLMAP model, our script for Blender"
 )
 _FOLDER_SUFFIXES = (".toml", ".txt", ".json", ".py", *opencv.SUFFIXES)
 
@@ -37,7 +37,7 @@ class RigFile:
 
     rig: CameraRig
     format: str
-    """aniposelib, pose2sim, freemocap, caliscope, qualisys, opencv, easymocap, colmap or blender."""
+    """aniposelib, pose2sim, freemocap, caliscope, qualisys, opencv, easymocap, colmap, colmap-binary or blender."""
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -57,6 +57,9 @@ def read_rig_file(path: str | os.PathLike[str]) -> RigFile:
     file = Path(path)
     if file.is_dir():
         return _read_folder(file)
+    if colmap.is_binary(file):
+        # With its points it may be larger than any other calibration.
+        return _rig_file(file, *_colmap(file))
     name, raw, unit_m, diagnostics = _recognise(_read_bytes(file), file)
     return _rig_file(file, name, raw, unit_m, diagnostics)
 
@@ -176,20 +179,19 @@ def _opencv(path: Path) -> _Recognised:
 
 def _colmap(path: Path) -> _Recognised:
     raw, is_metric = colmap.read_colmap(path)
+    kind = "colmap-binary" if colmap.is_binary(path) else "colmap"
     if is_metric:
-        return "colmap", raw, 1.0, []
+        return kind, raw, 1.0, []
     message = (
         f"{path}: a COLMAP model has no unit of length of its own; its numbers are taken as metres. Check the distance "
         "of two cameras, and scale the model in COLMAP (model_aligner) where it is not so."
     )
-    return "colmap", raw, 1.0, [Diagnostic("rig-unit-assumed", Severity.WARNING, message, {"unit": "m"})]
+    return kind, raw, 1.0, [Diagnostic("rig-unit-assumed", Severity.WARNING, message, {"unit": "m"})]
 
 
 def _read_folder(folder: Path) -> RigFile:
     """Return the rig of a folder: the one calibration in it, of one file or of several that belong together."""
-    if any((folder / f"{Path(name).stem}.bin").exists() for name in (colmap.CAMERAS, colmap.IMAGES)):
-        raise _unreadable(folder, "a COLMAP model of .bin files; colmap model_converter writes it as text (TXT)")
-    if (folder / colmap.CAMERAS).exists() and (folder / colmap.IMAGES).exists():
+    if colmap.is_model(folder):
         return _rig_file(folder, *_colmap(folder))
     names = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix.lower() in _FOLDER_SUFFIXES)
     found: dict[Path, _Recognised] = {}

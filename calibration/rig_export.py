@@ -29,7 +29,7 @@ _TOLERANCE = 1e-9
 class RigFormat:
     """How another program keeps a rig."""
 
-    texts: Callable[[CameraRig], dict[str, str]]
+    files: Callable[[CameraRig], Mapping[str, str | bytes]]
     """File name to content; of a format that is one file the name is empty."""
     about: str
     has_fisheye: bool = True
@@ -39,7 +39,7 @@ class RigFormat:
     """Whether it is a folder of files."""
 
 
-def _one(text: Callable[[CameraRig], str]) -> Callable[[CameraRig], dict[str, str]]:
+def _one(text: Callable[[CameraRig], str]) -> Callable[[CameraRig], Mapping[str, str | bytes]]:
     return lambda rig: {"": text(rig)}
 
 
@@ -64,6 +64,9 @@ FORMATS: dict[str, RigFormat] = {
     ),
     "colmap": RigFormat(
         colmap.colmap_texts, "a folder with a COLMAP text model, metres", names=r"[^\s/]+", is_folder=True
+    ),
+    "colmap-binary": RigFormat(
+        colmap.colmap_files, "a folder with a binary COLMAP model, metres", names=r"[^\s/]+", is_folder=True
     ),
     "blender": RigFormat(_one(blender.blender_text), "a Python script that makes the cameras in Blender"),
 }
@@ -92,20 +95,26 @@ def export_rig(path: str | os.PathLike[str], rig: CameraRig, format_name: str) -
         )
     _require_holds(rig, format_name, kind)
     found = _losses(rig, format_name)
-    texts = kind.texts(rig)
+    contents = kind.files(rig)
     if not kind.is_folder:
         with published(target) as temporary:
-            temporary.write_text(texts[""], "utf-8")
+            _write(temporary, contents[""])
             _require_same(rig, temporary, format_name, target)
         return Written((target,), found)
     if target.is_dir() and any(target.iterdir()):
-        message = f"{target}: the folder is not empty; {format_name} is written as {', '.join(list(texts)[:4])} there."
+        message = (
+            f"{target}: the folder is not empty; {format_name} is written as {', '.join(list(contents)[:4])} there."
+        )
         raise InputError("output-exists", message, "Name a new folder.")
     with published_set(target) as folder:
-        for name, text in texts.items():
-            (folder / name).write_text(text, "utf-8")
+        for name, content in contents.items():
+            _write(folder / name, content)
         _require_same(rig, folder, format_name, target)
-    return Written(tuple(target / name for name in texts), found)
+    return Written(tuple(target / name for name in contents), found)
+
+
+def _write(file: Path, content: str | bytes) -> None:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def _require_holds(rig: CameraRig, name: str, kind: RigFormat) -> None:

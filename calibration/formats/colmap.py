@@ -1,4 +1,4 @@
-"""COLMAP's text model: `cameras.txt` (lenses) and `images.txt` (places), camera from world.
+"""COLMAP's model: `cameras.txt` (lenses) and `images.txt` (places), camera from world; binary: `colmap_binary`.
 
 Sources: COLMAP's documentation, "Output format", and its camera models. Pixel (0, 0) is the outer corner of the upper
 left pixel. Each image becomes a camera, named after its file, or its folder where all files have one name.
@@ -6,11 +6,12 @@ left pixel. Each image becomes a camera, named after its file, or its folder whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from calibration.formats import colmap_binary
 from calibration.formats.convert import CORNER_FROM_CENTER_PX, RawCamera
 from mocap.core.camera import CameraRig, LensModel
 from mocap.core.errors import InputError
@@ -19,6 +20,8 @@ from mocap.kernels.rotations import matrix_to_quat, quat_to_matrix
 CAMERAS, IMAGES, POINTS = "cameras.txt", "images.txt", "points3D.txt"
 UNIT_LINE = "# Lengths are metres."
 """A model from pictures alone has no unit; one with this line has."""
+UNIT_FILE = "unit.txt"
+"""Beside a binary model, which has no place for the line."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MODELS = {
     "SIMPLE_PINHOLE": ("f", "cx", "cy"),
@@ -41,23 +44,44 @@ def is_colmap(text: str) -> bool:
     return (len(fields) >= 5 and fields[1] in _MODELS) or (len(fields) == 10 and _are_numbers(fields[:9]))
 
 
+def is_model(folder: Path) -> bool:
+    """Say whether a folder holds a model, or a part of a binary one."""
+    return is_binary(folder) or ((folder / CAMERAS).exists() and (folder / IMAGES).exists())
+
+
+def is_binary(path: Path) -> bool:
+    """Say whether what is read of a folder, or this file itself, is a binary model: of both kinds COLMAP takes it."""
+    names = (colmap_binary.CAMERAS, colmap_binary.IMAGES)
+    return any((path / name).exists() for name in names) if path.is_dir() else path.name in names
+
+
 def read_colmap(path: Path) -> tuple[list[RawCamera], bool]:
     """Return the images of a model as cameras, and whether its lengths are said to be metres.
 
     path: the folder, or either of its files. Raises: InputError rig-missing, rig-unreadable, rig-value-invalid.
     """
     folder = path if path.is_dir() else path.parent
-    cameras, images = _text(folder / CAMERAS), _text(folder / IMAGES)
-    lenses = {fields[0]: _lens(fields, folder / CAMERAS) for fields in _rows(cameras)}
-    # Every other line lists an image's points and may be empty.
-    lines = [line for line in images.splitlines() if not line.startswith("#")]
-    heads = [line.split() for line in lines[::2] if line.strip()]
-    for fields in heads:
+    if is_binary(path):
+        sources = [folder / name for name in (colmap_binary.CAMERAS, colmap_binary.IMAGES)]
+        is_metric = (folder / UNIT_FILE).exists() and UNIT_LINE in _text(folder / UNIT_FILE)
+        cameras, images = colmap_binary.camera_rows(sources[0]), colmap_binary.image_rows(sources[1])
+    else:
+        sources = [folder / CAMERAS, folder / IMAGES]
+        cameras, text = _rows(_text(sources[0])), _text(sources[1])
+        images, is_metric = _image_rows(text), UNIT_LINE in text.splitlines()
+    lenses = {fields[0]: _lens(fields, sources[0]) for fields in cameras}
+    for fields in images:
         if len(fields) < 10 or not _are_numbers(fields[1:8]) or fields[8] not in lenses:
-            raise _unreadable(folder / IMAGES, f"expected ID QW QX QY QZ TX TY TZ CAMERA NAME, got {fields}")
-    names = _camera_names([" ".join(fields[9:]) for fields in heads])
-    raw = [_camera(name, fields, *lenses[fields[8]]) for name, fields in zip(names, heads, strict=True)]
-    return raw, UNIT_LINE in images.splitlines()
+            raise _unreadable(sources[1], f"expected ID QW QX QY QZ TX TY TZ CAMERA NAME, got {fields}")
+    names = _camera_names([" ".join(fields[9:]) for fields in images])
+    raw = [_camera(name, fields, *lenses[fields[8]]) for name, fields in zip(names, images, strict=True)]
+    return raw, is_metric
+
+
+def _image_rows(text: str) -> list[list[str]]:
+    """Return the fields of images.txt; every other line lists an image's points and may be empty."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return [line.split() for line in lines[::2] if line.strip()]
 
 
 def _text(file: Path) -> str:
@@ -65,7 +89,7 @@ def _text(file: Path) -> str:
         return file.read_text("utf-8")
     except FileNotFoundError as error:
         message = f"{file}: no such file; a COLMAP model is {CAMERAS} and {IMAGES} in one folder."
-        advice = "Give the folder of the model; one of .bin files is made text by: colmap model_converter."
+        advice = "Give the folder of the model."
         raise InputError("rig-missing", message, advice) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, str(error)) from error
@@ -119,7 +143,7 @@ def _camera(name: str, fields: list[str], model: str, size: list[str], value: di
     order = ("k1", "k2", "k3", "k4") if is_fisheye else _BROWN
     return RawCamera(
         name,
-        f"camera {fields[8]} of {CAMERAS}",
+        f"camera {fields[8]}",
         size,
         [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]],
         [value.get(key, 0.0) for key in order],
@@ -147,6 +171,13 @@ def colmap_texts(rig: CameraRig) -> dict[str, str]:
         images += [" ".join([str(i), *_numbers(pose), str(i), f"{camera.name}.png"]), ""]
     texts = {CAMERAS: cameras, IMAGES: images, POINTS: ["# POINT3D_ID X Y Z R G B ERROR TRACK[]"]}
     return {name: "\n".join(lines) + "\n" for name, lines in texts.items()}
+
+
+def colmap_files(rig: CameraRig) -> Mapping[str, str | bytes]:
+    """Return the files of a binary model without points: as `colmap_texts`, the unit in a file of its own."""
+    texts = colmap_texts(rig)
+    model = colmap_binary.binary_of(_rows(texts[CAMERAS]), _image_rows(texts[IMAGES]))
+    return {**model, UNIT_FILE: UNIT_LINE + "\n"}
 
 
 def _numbers(values: Sequence[float]) -> list[str]:

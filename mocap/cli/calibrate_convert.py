@@ -12,7 +12,10 @@ SUMMARY = "write a rig in the format of another program"
 EXAMPLE = """mocap calibrate convert rig.toml --to pose2sim --out Calib.toml
 mocap calibrate convert Calib.qca.txt --to blender --out cameras.py
 mocap calibrate convert camera_array.toml --to colmap --out model/"""
-NAMES = ("aniposelib", "pose2sim", "caliscope", "freemocap", "opencv", "qualisys", "easymocap", "colmap", "blender")
+NAMES = (
+    *("aniposelib", "pose2sim", "caliscope", "freemocap", "opencv", "qualisys", "easymocap"),
+    *("colmap", "colmap-binary", "blender"),
+)
 """The formats that `calibration.rig_export` writes; a test compares them."""
 
 
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="PATH",
-        help="file to write; for opencv, easymocap and colmap a new folder",
+        help="file to write; for opencv, easymocap, colmap and colmap-binary a new folder",
     )
 
 

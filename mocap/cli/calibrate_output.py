@@ -82,7 +82,7 @@ def _is_replaceable(target: Path, kind: str) -> bool:
     from calibration.files import read_rig_file
 
     if target.is_dir():
-        return kind in ("opencv", "easymocap", "colmap")
+        return kind in ("opencv", "easymocap", "colmap", "colmap-binary")
     if target.stat().st_size == 0:
         return True
     if kind == "pdf":

@@ -11,7 +11,10 @@ import pytest
 
 from calibration.board import parse_board
 from calibration.board_detect_image import BoardFinder, charuco_board
-from calibration.board_print import PAPERS_M, POINTS_PER_M, write_board
+from calibration.board_pdf import POINTS_PER_M
+from calibration.board_print import PAPERS_M, write_board
+from calibration.board_tiles import SHEETS_M, write_tiles
+from mocap.cli.calibrate_board import SHEETS
 from mocap.core.errors import InputError, SetupError
 
 SPECS = (
@@ -71,18 +74,20 @@ def test_kalibr_counts_its_tags_from_the_lowest_row() -> None:
     assert np.allclose(up[14, 2], [0.14, 0.04, 0.0])
 
 
-def rasterised(pdf: bytes, pixels_per_m: float) -> np.ndarray:
-    """Return the page of our own PDF as a picture: filled rectangles only."""
+def rasterised(pdf: bytes, pixels_per_m: float, number: int = 0) -> np.ndarray:
+    """Return a page of our own PDF as a picture: filled rectangles only."""
     box = [float(v) for v in re.search(rb"MediaBox \[(.*?)\]", pdf)[1].split()]  # type: ignore[index]
     scale = pixels_per_m / POINTS_PER_M
     page = np.full((round(box[3] * scale), round(box[2] * scale)), 255, np.uint8)
     shade, pending = 0, []
-    for line in re.search(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)[1].splitlines():  # type: ignore[index]
+    for line in re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)[number].splitlines():
         words = line.split()
         if words[-1] == b"re":
             pending.append([float(v) for v in words[:4]])
         elif words[-1] == b"g":
             shade = round(255 * float(words[0]))
+        elif words[-1] == b"S":
+            pending = []
         elif words[-1] == b"f":
             for x, y, w, h in pending:
                 top, bottom = round((box[3] - y - h) * scale), round((box[3] - y) * scale)
@@ -126,9 +131,38 @@ def test_a_page_has_the_papers_size_the_boards_size_and_a_true_ruler(text: str, 
     assert (high < np.array(page_mm) - 7.9).all()
 
 
+def test_the_sheets_that_the_command_offers_are_those_that_there_are() -> None:
+    assert set(SHEETS) == set(SHEETS_M)
+
+
 def test_a_small_board_fits_a4_and_a_large_one_gets_its_own_page(tmp_path: Path) -> None:
     assert write_board(tmp_path / "a.pdf", parse_board("chessboard:7x4:square=0.03")) == "A4 landscape"
     assert write_board(tmp_path / "b.pdf", parse_board("chessboard:9x6:square=0.2")).endswith("mm")
+
+
+@pytest.mark.parametrize(
+    "text", [SPECS[0], "chessboard:7x4:square=0.06:inverted", "aprilgrid:5x5:marker=0.09:gap=0.02"]
+)
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_sheets_glued_at_their_marks_are_the_board_at_its_exact_size(text: str, sheet: str, tmp_path: Path) -> None:
+    board, ppm = parse_board(text), 2000.0
+    tiles = write_tiles(tmp_path / "sheets.pdf", board, sheet)
+    pdf = (tmp_path / "sheets.pdf").read_bytes()
+    assert pdf.count(b"/Type /Page ") == tiles.columns * tiles.rows
+    assert sheet == "a3" or tiles.columns * tiles.rows > 1
+    assert sorted(tiles.sheet_m) == sorted(SHEETS_M[sheet])
+    (w, h), (dx, dy) = (tuple(round(v * ppm) for v in pair) for pair in (tiles.window_m, tiles.step_m))
+    glued = np.full(((tiles.rows - 1) * dy + h, (tiles.columns - 1) * dx + w), 255, np.uint8)
+    edge = round(0.012 * ppm)
+    for r in range(tiles.rows):
+        for c in range(tiles.columns):
+            page = rasterised(pdf, ppm, r * tiles.columns + c)
+            glued[r * dy : r * dy + h, c * dx : c * dx + w] = page[edge : edge + h, edge : edge + w]
+    glued = np.pad(glued, 60, constant_values=255)
+    xy = BoardFinder(board).find(cv2.GaussianBlur(glued, (0, 0), 1.0))
+    assert np.isfinite(xy).all()
+    error = (xy - xy[0]) / ppm - (board.corners_m - board.corners_m[0])[:, :2]
+    assert np.abs(error).max() < 0.0008
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,15 +283,70 @@ def test_broken_colmap_models_say_where(old: str, new: str, code: str, words: st
     assert words in error.value.message
 
 
-def test_half_a_colmap_model_and_a_binary_one_are_refused_with_advice(tmp_path: Path) -> None:
+def test_half_a_colmap_model_is_refused_with_advice(tmp_path: Path) -> None:
     folder = colmap_model(tmp_path / "model")
     (folder / "images.txt").unlink()
     with pytest.raises(InputError) as half:
         read_rig(folder / "cameras.txt")
     assert half.value.code == "rig-missing"
-    (folder / "cameras.bin").write_bytes(b"\x00")
-    with pytest.raises(InputError, match="model_converter"):
+
+
+def packed(*parts: tuple[str, tuple[object, ...]]) -> bytes:
+    """Bytes of fields, little endian."""
+    return b"".join(struct.pack(f"<{kind}", *values) for kind, values in parts)
+
+
+def binary_model(folder: Path) -> Path:
+    """A model written field by field as COLMAP's documentation of its binary files has them, with image points."""
+    folder.mkdir()
+    cameras = packed(
+        ("Q", (2,)),
+        ("iiQQ4d", (7, 1, 1280, 720, 910.0, 905.0, 640.5, 360.5)),
+        ("iiQQ8d", (3, 5, 640, 480, 500.0, 501.0, 320.5, 240.5, 0.1, 0.02, 0.03, 0.04)),
+    )
+    images = packed(
+        ("Q", (2,)),
+        ("i7di", (1, 0.5, 0.5, 0.5, -0.5, 1.0, 2.0, 3.0, 7)),
+        ("9s", (b"left.png\0",)),
+        ("Qddqddq", (2, 10.5, 20.5, -1, 30.0, 40.0, 7)),
+        ("i7di", (2, 1.0, 0.0, 0.0, 0.0, 4.0, 5.0, 6.0, 3)),
+        ("10s", (b"right.png\0",)),
+        ("Q", (0,)),
+    )
+    (folder / "cameras.bin").write_bytes(cameras)
+    (folder / "images.bin").write_bytes(images)
+    return folder
+
+
+def test_binary_colmap_models_are_read(tmp_path: Path) -> None:
+    folder = binary_model(tmp_path / "model")
+    found = read_rig_file(folder)
+    assert found.format == "colmap-binary"
+    assert [d.code for d in found.diagnostics] == ["rig-unit-assumed"]
+    left, right = found.rig.cameras
+    assert (left.name, left.intrinsics.model, left.intrinsics.size_px) == ("left", LensModel.BROWN, (1280, 720))
+    assert left.intrinsics.center_px.tolist() == [640.0, 360.0]
+    assert left.t_cam_from_world_m.tolist() == [1.0, 2.0, 3.0]
+    assert right.intrinsics.distortion.tolist() == [0.1, 0.02, 0.03, 0.04]
+    assert right.t_cam_from_world_m.tolist() == [4.0, 5.0, 6.0]
+    assert read_rig(folder / "images.bin").names == ("left", "right")
+
+
+@pytest.mark.parametrize(("name", "n"), [("cameras.bin", 50), ("images.bin", 40), ("images.bin", 110)])
+def test_a_binary_colmap_model_that_ends_early_is_said_so(name: str, n: int, tmp_path: Path) -> None:
+    folder = binary_model(tmp_path / "model")
+    (folder / name).write_bytes((folder / name).read_bytes()[:n])
+    with pytest.raises(InputError, match=name) as error:
         read_rig(folder)
+    assert error.value.code == "rig-unreadable"
+
+
+def test_half_a_binary_colmap_model_is_refused(tmp_path: Path) -> None:
+    folder = binary_model(tmp_path / "model")
+    (folder / "images.bin").unlink()
+    with pytest.raises(InputError, match="images") as error:
+        read_rig(folder)
+    assert error.value.code == "rig-missing"
 
 
 def test_easymocap_files_without_picture_size_or_quotes_are_explained(tmp_path: Path) -> None:
