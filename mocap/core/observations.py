@@ -11,6 +11,7 @@ from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.timeline import Timeline
 from mocap.kernels.projection import distortion_area, undistort
+from mocap.kernels.reprojection import robust_terms
 from mocap.kernels.trajectories import sample_cubic
 
 
@@ -63,6 +64,40 @@ class Observations:
     def at_own_times(self, points: np.ndarray) -> np.ndarray:
         """Return master-timeline points [frame keypoint 3] at each camera's own times [camera frame keypoint 3]."""
         return np.stack([sample_cubic(points, f) for f in self.frame])
+
+    def robust_terms(
+        self, points: np.ndarray, sigma_px: np.ndarray, scale_squared: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the Gauss-Newton terms of reprojection for master-timeline points [frame keypoint 3].
+
+        information [frame keypoint 6] and gradient [frame keypoint 3], summed over cameras, each at its own times and
+        counted at its nearest master frames; weight [camera frame keypoint] as in `reprojection.robust_terms`.
+        """
+        n_frames = len(points)
+        total = np.zeros((9, n_frames, points.shape[1]))
+        weight = np.empty(self.score.shape)
+        for c, nearest in enumerate(self.nearest_frame(n_frames)):
+            information, gradient, weight[c] = robust_terms(
+                sample_cubic(points, self.frame[c]),
+                self.xy[c],
+                self.px_per_unit[c],
+                sigma_px[c],
+                scale_squared,
+                self.R_cam_from_world[c],
+                self.t_cam_from_world_m[c],
+            )
+            inside = nearest >= 0
+            if inside.all() and len(nearest) == n_frames and (np.diff(nearest) == 1).all():
+                total[:6] += information
+                total[6:] += gradient
+                continue
+            at, terms = nearest[inside], np.concatenate([information, gradient])[:, inside]
+            if (np.diff(at) > 0).all():
+                total[:, at] += terms
+            else:
+                np.add.at(total, (slice(None), at), terms)
+        moved = total.transpose(1, 2, 0)
+        return np.ascontiguousarray(moved[..., :6]), np.ascontiguousarray(moved[..., 6:]), weight
 
     def nearest_frame(self, n_frames: int) -> np.ndarray:
         """[camera frame] index of the nearest master frame; -1 where the take does not reach."""

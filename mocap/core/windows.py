@@ -55,6 +55,16 @@ def windows(n_frames: int) -> list[Window]:
     ]
 
 
+def in_parts(work: Callable[[slice], Result], n_frames: int, size: int) -> list[Result]:
+    """Return what `work` returns for each part of `size` frames, in order, worked on in threads.
+
+    For what looks at every frame on its own: how many parts there are depends on the frames alone.
+    """
+    parts = [slice(low, min(low + size, n_frames)) for low in range(0, n_frames, size)]
+    with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1, MAX_AT_ONCE))) as pool:
+        return list(pool.map(work, parts))
+
+
 def in_windows(work: Callable[[Window], Result], n_frames: int, progress: Progress) -> Iterator[tuple[Window, Result]]:
     """Yield each window with what `work` returns for it, in order; the windows are worked on in threads.
 

@@ -84,17 +84,17 @@ def articulated_terms(
         moved = (_under_twists(points[part], information[part], gradient[part]) @ sets.astype(float))[..., of_dof]
         force = np.empty_like(twist)
         for i in range(6):
-            force[i] = sum(moved[_PLACE[i, k]] * twist[k] for k in range(6))
+            np.sum(moved[_PLACE[i]] * twist, axis=0, out=force[i])
         pairs = (force.transpose(1, 2, 0) @ twist.transpose(1, 0, 2)) * share
         np.add(pairs, pairs.transpose(0, 2, 1), out=hessian[part])
         np.sum(moved[len(_PAIRS) :] * twist, axis=0, out=slope[part])
     return hessian, slope
 
 
-_CHUNK_FRAMES = 64
+_CHUNK_FRAMES = 125
 """Frames whose intermediate results stay in the processor's cache."""
 _PAIRS = tuple((i, j) for i in range(6) for j in range(i, 6))
-_PLACE = np.array([[_PAIRS.index((min(i, j), max(i, j))) for j in range(6)] for i in range(6)])
+_PLACE = [[_PAIRS.index((min(i, j), max(i, j))) for j in range(6)] for i in range(6)]
 
 
 def _twists(R_world: np.ndarray, joints: np.ndarray, dof_joint: np.ndarray, dof_axis: np.ndarray) -> np.ndarray:
@@ -119,12 +119,18 @@ def _under_twists(points: np.ndarray, information: np.ndarray, gradient: np.ndar
     A = np.empty((3, 3, *p.shape[1:]))
     for n, (i, j) in enumerate(SYMMETRIC):
         A[i, j] = A[j, i] = information[..., n]
-    lower = np.cross(p[:, None], A, axis=0)  # [w]x A
-    corner = np.cross(p[None], lower, axis=1)
+    lower, corner = np.empty_like(A), np.empty_like(A)  # p x each column of A, and then p x each row of that
     out = np.empty((len(_PAIRS) + 6, *p.shape[1:]))
+    out[-6:-3] = g
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        lower[i] = p[j] * A[k] - p[k] * A[j]
+        out[i - 3] = p[j] * g[k] - p[k] * g[j]
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        corner[:, i] = p[j] * lower[:, k] - p[k] * lower[:, j]
     for n, (i, j) in enumerate(_PAIRS):
         out[n] = A[i, j] if j < 3 else (lower[j - 3, i] if i < 3 else corner[i - 3, j - 3])
-    out[-6:-3], out[-3:] = g, np.cross(p, g, axis=0)
     return out
 
 

@@ -43,13 +43,30 @@ def distort(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 
 
 def distortion_area(xy: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Return the determinant [...] of the forward model's Jacobian at undistorted points [... 2], differenced."""
+    """Return the determinant [...] of the forward model's Jacobian at undistorted points [... 2]."""
+    (xx, xy_), (yx, yy) = _distortion_jacobian(xy, distortion)
+    return xx * yy - xy_ * yx
+
+
+Rows = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _distortion_jacobian(xy: np.ndarray, distortion: np.ndarray) -> Rows:
+    """Return the derivatives [...] of distorted x, then y, by undistorted x and y; a fisheye's by differences."""
+    if np.shape(distortion)[-1] == 5:
+        x, y = xy[..., 0], xy[..., 1]
+        k1, k2, p1, p2, k3 = np.moveaxis(np.asarray(distortion), -1, 0)
+        r2 = x * x + y * y
+        radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        slope = 2.0 * (k1 + r2 * (2 * k2 + r2 * (3 * k3)))  # d radial / d x is x times this
+        across = x * y * slope + 2.0 * (p1 * x + p2 * y)
+        along_x = radial + x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x
+        along_y = radial + y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x
+        return (along_x, across), (across, along_y)
     step = 1e-5
-    along_x = np.array([step, 0.0])
-    along_y = np.array([0.0, step])
-    dx = (distort(xy + along_x, distortion) - distort(xy - along_x, distortion)) / (2 * step)
-    dy = (distort(xy + along_y, distortion) - distort(xy - along_y, distortion)) / (2 * step)
-    return dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
+    dx = (distort(xy + [step, 0.0], distortion) - distort(xy - [step, 0.0], distortion)) / (2 * step)
+    dy = (distort(xy + [0.0, step], distortion) - distort(xy - [0.0, step], distortion)) / (2 * step)
+    return (dx[..., 0], dy[..., 0]), (dx[..., 1], dy[..., 1])
 
 
 def project(points_cam: np.ndarray, focal_px: np.ndarray, center_px: np.ndarray, distortion: np.ndarray) -> np.ndarray:
@@ -64,21 +81,18 @@ def undistort(
 ) -> np.ndarray:
     """Return normalised undistorted coordinates [... 2] (x/z, y/z) of pixels; NaN stays NaN.
 
-    Newton's method on the 2-vector with a numerical 2x2 Jacobian of the forward model; twelve iterations reach 1e-10
-    for the lenses of action cameras. Pixels outside the model's invertible range come back NaN, never as a wrong value.
+    Newton's method on the 2-vector; twelve iterations reach 1e-10 for the lenses of action cameras. Pixels outside the
+    model's invertible range come back NaN, never as a wrong value.
     """
     target = (np.asarray(xy_px, np.float64) - center_px) / focal_px
     xy = _initial_undistorted(target, distortion)
-    step = 1e-6
     for _ in range(n_iterations):
-        f0 = distort(xy, distortion)
-        jx = (distort(xy + [step, 0.0], distortion) - f0) / step
-        jy = (distort(xy + [0.0, step], distortion) - f0) / step
-        residual = f0 - target
-        det = jx[..., 0] * jy[..., 1] - jx[..., 1] * jy[..., 0]
+        residual = distort(xy, distortion) - target
+        (xx, xy_), (yx, yy) = _distortion_jacobian(xy, distortion)
+        det = xx * yy - xy_ * yx
         det = np.where(np.abs(det) < 1e-9, np.nan, det)
-        dx = (jy[..., 1] * residual[..., 0] - jy[..., 0] * residual[..., 1]) / det
-        dy = (jx[..., 0] * residual[..., 1] - jx[..., 1] * residual[..., 0]) / det
+        dx = (yy * residual[..., 0] - xy_ * residual[..., 1]) / det
+        dy = (xx * residual[..., 1] - yx * residual[..., 0]) / det
         xy = xy - np.clip(np.stack([dx, dy], -1), -0.5, 0.5)
         if np.nanmax(np.abs(residual), initial=0.0) < 1e-12:
             break

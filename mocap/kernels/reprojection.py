@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mocap.kernels.robust import geman_mcclure
+
 MIN_DEPTH = 0.05
 """Metres; a point nearer to a camera's plane than this (or behind it) is not compared with its image."""
 
@@ -29,14 +31,55 @@ def residuals_px(
 
     points [camera frame keypoint 3] (or [frame keypoint 3], the same for all cameras) in the world.
     """
-    out = np.full(xy.shape, np.nan)
+    out = np.empty(xy.shape)
     shared = points.ndim == 3
     for c in range(len(xy)):
-        cam = (points if shared else points[c]) @ R_cam_from_world[c].T + t_cam_from_world[c]
-        ok = (px_per_unit[c] > 0) & (cam[..., 2] > MIN_DEPTH)
-        projected = cam[..., :2] / np.where(ok, cam[..., 2], 1.0)[..., None]
-        out[c] = np.where(ok[..., None], (projected - xy[c]) * px_per_unit[c][..., None], np.nan)
+        x, y, z = _in_camera(points if shared else points[c], R_cam_from_world[c], t_cam_from_world[c])
+        ok = (px_per_unit[c] > 0) & (z > MIN_DEPTH)
+        scale = np.where(ok, px_per_unit[c], np.nan)
+        z = np.where(ok, z, 1.0)
+        out[c, ..., 0] = (x / z - xy[c, ..., 0]) * scale
+        out[c, ..., 1] = (y / z - xy[c, ..., 1]) * scale
     return out
+
+
+def robust_terms(
+    points: np.ndarray,
+    xy: np.ndarray,
+    px_per_unit: np.ndarray,
+    sigma_px: np.ndarray,
+    scale_squared: float,
+    R_cam_from_world: np.ndarray,
+    t_cam_from_world: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return one camera's Gauss-Newton terms of the Geman-McClure loss of its whitened residuals, and the weights.
+
+    For one camera: points [frame keypoint 3], xy [frame keypoint 2], px_per_unit and sigma_px [frame keypoint].
+    information [6 frame keypoint] (packed as SYMMETRIC), gradient [3 frame keypoint], weight [frame keypoint] in 0..1:
+    `normal_equations` with weights `geman_mcclure` / sigma^2, each point projected once.
+    """
+    R = R_cam_from_world
+    x, y, z = _in_camera(points, R, t_cam_from_world)
+    ok = (px_per_unit > 0) & (z > MIN_DEPTH)
+    inverse_z = 1.0 / np.where(ok, z, 1.0)
+    x, y = x * inverse_z, y * inverse_z
+    whitening = px_per_unit / sigma_px
+    off_x, off_y = (x - xy[..., 0]) * whitening, (y - xy[..., 1]) * whitening
+    weight = np.where(ok, geman_mcclure(off_x * off_x + off_y * off_y, scale_squared), 0.0)
+    per_metre = whitening * inverse_z
+    row_x, row_y = ([per_metre * (row[i] - at * R[2, i]) for i in range(3)] for row, at in ((R[0], x), (R[1], y)))
+    weighted_x, weighted_y = [weight * v for v in row_x], [weight * v for v in row_y]
+    information, gradient = np.empty((6, *weight.shape)), np.empty((3, *weight.shape))
+    for n, (i, j) in enumerate(SYMMETRIC):
+        np.add(weighted_x[i] * row_x[j], weighted_y[i] * row_y[j], out=information[n])
+    for i in range(3):
+        np.add(weighted_x[i] * off_x, weighted_y[i] * off_y, out=gradient[i])
+    return information, gradient, weight
+
+
+def _in_camera(points: np.ndarray, R: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return points [... 3] in the camera's frame, coordinate by coordinate [3 ...]."""
+    return (R @ points.reshape(-1, 3).T + t[:, None]).reshape(3, *points.shape[:-1])
 
 
 def normal_equations(

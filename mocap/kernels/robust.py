@@ -29,16 +29,21 @@ def rayleigh_scale(lengths: np.ndarray, n_iterations: int = 5, cut: float = 3.5)
 
     The median, repeated over the residuals within `cut` standard deviations.
     """
-    lengths = lengths[np.isfinite(lengths)]
+    lengths = np.sort(lengths[np.isfinite(lengths)])
     if len(lengths) == 0:
         return float("nan")
-    sigma = np.median(lengths) / RAYLEIGH_MEDIAN
+
+    def median(n: int) -> float:
+        """Of the n shortest."""
+        return 0.5 * float(lengths[(n - 1) // 2] + lengths[n // 2])
+
+    sigma = median(len(lengths)) / RAYLEIGH_MEDIAN
     for _ in range(n_iterations):
-        inner = lengths[lengths < cut * max(sigma, 1e-9)]
-        if len(inner) == 0:
+        n_inner = int(np.searchsorted(lengths, cut * max(sigma, 1e-9)))
+        if n_inner == 0:
             break
-        sigma = np.median(inner) / RAYLEIGH_MEDIAN
-    return float(sigma)
+        sigma = median(n_inner) / RAYLEIGH_MEDIAN
+    return sigma
 
 
 def fit_sigma_of_score(

@@ -14,6 +14,7 @@ from mocap.kernels.chain import WHITE, Noise, curvature_of_variance, error_varia
 from mocap.kernels.reprojection import SYMMETRIC, unpack_symmetric
 
 _BAND = 6  # second differences couple frames two apart: 2 * 3 coordinates
+_ON_FRAME = 1e-9  # frames; rounding errors of timestamps are no fraction of a frame
 _TINY = 1e-6  # 1/m^2; keeps frames that nothing sees from making the system singular
 
 
@@ -94,6 +95,9 @@ def sample_cubic(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """
     n = len(values)
     frame = np.clip(np.nan_to_num(frame, nan=0.0), 0, n - 1)
+    whole = np.rint(frame)
+    if np.abs(frame - whole).max(initial=0.0) < _ON_FRAME:
+        return values[whole.astype(int)]
     i = np.minimum(frame.astype(int), max(n - 2, 0))
     u = (frame - i).reshape(-1, *[1] * (values.ndim - 1))
     p0, p1 = values[np.maximum(i - 1, 0)], values[i]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mocap.kernels.reprojection import SYMMETRIC
+
 
 def triangulate_dlt(
     xy_normalised: np.ndarray, weight: np.ndarray, R_cam_from_world: np.ndarray, t_cam_from_world: np.ndarray
@@ -19,16 +21,27 @@ def triangulate_dlt(
     w = np.where(seen, weight, 0.0) ** 2
     xy = np.where(seen[..., None], xy_normalised, 0.0)
     batch = xy.shape[1:-1]
-    normal = np.zeros((*batch, 3, 3))
-    right = np.zeros((*batch, 3))
+    normal, right = np.zeros((6, *batch)), np.zeros((3, *batch))
     for c, (R, t) in enumerate(zip(R_cam_from_world, t_cam_from_world, strict=True)):
         for axis in range(2):
-            row = xy[c, ..., axis, None] * R[2] - R[axis]
-            value = t[axis] - xy[c, ..., axis] * t[2]
-            normal += w[c][..., None, None] * row[..., :, None] * row[..., None, :]
-            right += (w[c] * value)[..., None] * row
-    det = np.linalg.det(normal)
-    scale = np.trace(normal, axis1=-2, axis2=-1) / 3.0
+            at = xy[c, ..., axis]
+            row = [at * R[2, i] - R[axis, i] for i in range(3)]
+            weighted = [w[c] * v for v in row]
+            value = t[axis] - at * t[2]
+            for n, (i, j) in enumerate(SYMMETRIC):
+                normal[n] += weighted[i] * row[j]
+            for i in range(3):
+                right[i] += weighted[i] * value
+    a, b, c, d, e, f = normal
+    # columns of the adjugate: a symmetric matrix's inverse times its determinant
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    det = a * first + b * second + c * third
+    scale = (a + d + f) / 3.0
     solvable = (seen.sum(0) >= 2) & (det > 1e-12 * scale**3)
-    normal[~solvable] = np.eye(3)
-    return np.where(solvable[..., None], np.linalg.solve(normal, right[..., None])[..., 0], np.nan)
+    x, y, z = right
+    out = np.empty((*batch, 3))
+    middle, last, corner = a * f - c * c, b * c - a * e, a * d - b * b
+    out[..., 0] = first * x + second * y + third * z
+    out[..., 1] = second * x + middle * y + last * z
+    out[..., 2] = third * x + last * y + corner * z
+    return out / np.where(solvable, det, np.nan)[..., None]

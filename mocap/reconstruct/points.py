@@ -22,11 +22,10 @@ from mocap.core.timeline import Timeline
 from mocap.core.windows import Window, in_windows, windows
 from mocap.kernels.chain import WHITE, scatter
 from mocap.kernels.evidence import EXCHANGED, distances_px, judge
-from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
+from mocap.kernels.reprojection import residuals_px, unpack_symmetric
 from mocap.kernels.robust import (
     INLIER,
     MAX_LAG_S,
-    geman_mcclure,
     noise_of_detections,
 )
 from mocap.kernels.sides import exchanged_by_motion
@@ -128,10 +127,7 @@ class _Trajectories:
                 self._measure_noise()
             if step == len(ANNEALING) - 3:
                 self._measure_acceleration()
-            residual = self._residuals()
-            squared = (residual**2).sum(-1) / self.sigma_px**2
-            self.weight = np.where(np.isfinite(squared), geman_mcclure(np.nan_to_num(squared), scale_squared), 0.0)
-            information, gradient = self._normal_equations()
+            information, gradient, self.weight = self._terms(scale_squared)
             second = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
             known = self.known
             self.points[:, known] = smooth_step(
@@ -154,7 +150,7 @@ class _Trajectories:
         """
         whitened = self._residuals() / self.sigma_px[..., None]
         seen = scatter(whitened, ANNEALING[-1], round(MAX_LAG_S * self.fps))
-        information = self._normal_equations()[0] * seen.held
+        information = self._terms(ANNEALING[-1])[0] * seen.held
         weight = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
         axes = np.linalg.eigvalsh(unpack_symmetric(information[1:-1, self.known])) / weight[:, self.known, None]
         noise = seen.noise(axes.reshape(len(axes), -1), len(axes)) if axes.size else WHITE
@@ -167,15 +163,9 @@ class _Trajectories:
         at = np.nan_to_num(o.at_own_times(self.points))
         return residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m)
 
-    def _normal_equations(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sum the cameras' terms at their nearest master frames; residuals are of the cameras' own times."""
-        o = self.observations
-        at = np.nan_to_num(o.at_own_times(self.points))
-        weight = self.weight / self.sigma_px**2
-        information, gradient = normal_equations(
-            at, o.xy, o.px_per_unit, weight, o.R_cam_from_world, o.t_cam_from_world_m
-        )
-        return o.on_timeline(information, self.n_frames), o.on_timeline(gradient, self.n_frames)
+    def _terms(self, scale_squared: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return information and gradient on the timeline, and the weights; points that are unknown count nothing."""
+        return self.observations.robust_terms(np.nan_to_num(self.points), self.sigma_px, scale_squared)
 
     def _put_back(self, exchanged: np.ndarray) -> None:
         """Take the observations as seen, but for exchanged limbs [camera frame limb]: those change sides."""

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mocap.core.observations import Observations
+from mocap.core.windows import in_parts
 from mocap.kernels.articulated import N_TRANSLATION, articulated_terms, banded_step, gauss_newton_terms, point_jacobian
-from mocap.kernels.reprojection import PACKED_IDENTITY, normal_equations, residuals_px, unpack_symmetric
+from mocap.kernels.reprojection import PACKED_IDENTITY, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
 from mocap.solve.limits import add_limits
@@ -19,6 +20,9 @@ from mocap.solve.shape import Shape, ShapeModel, landmark_arrays
 SHAPE_FRAMES = 240
 """Frames that the shape is fitted on, spread over the take; doubling them moves lengths by under 1 mm."""
 SHAPE_ITERATIONS = 12
+SHAPE_STILL = 1e-4
+"""Where no size changes by more than this share, and no place by more than this many metres, the shape is found."""
+SHAPE_PART_FRAMES = 60
 POSE_ITERATIONS = 4
 TAKE_ITERATIONS = 2
 """From a pose that fits every frame; a third changes the error by under 0.02 mm."""
@@ -69,19 +73,11 @@ def to_points(target_m: np.ndarray, sigma_m: np.ndarray) -> PointTerms:
     return terms
 
 
-def to_cameras(observations: Observations, sigma_px: np.ndarray, n_frames: int) -> PointTerms:
+def to_cameras(observations: Observations, sigma_px: np.ndarray) -> PointTerms:
     """Return data terms of reprojection at each camera's own times; observations and sigma [camera frame landmark]."""
-    o = observations
 
     def terms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        at = o.at_own_times(points)
-        squared = (residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m) ** 2).sum(-1)
-        squared = np.nan_to_num(squared / sigma_px**2, nan=np.inf)
-        weight = np.where(o.seen, geman_mcclure(np.minimum(squared, 1e12), ROBUST_SCALE_SQUARED) / sigma_px**2, 0.0)
-        information, gradient = normal_equations(
-            at, o.xy, o.px_per_unit, weight, o.R_cam_from_world, o.t_cam_from_world_m
-        )
-        return o.on_timeline(information, n_frames), o.on_timeline(gradient, n_frames)
+        return observations.robust_terms(points, sigma_px, ROBUST_SCALE_SQUARED)[:2]
 
     return terms
 
@@ -144,33 +140,50 @@ def fit_shape(
     modern synthesis", 2000, section 6.1). `shape` is the prior's centre: the book's, or with `measured` a profile's.
     """
     model = ShapeModel(names)
-    moves = moves_matrix(names, dof)
     prior, neutral = model.prior_information(measured), model.vector(shape)
     vector = neutral.copy()
     for _ in range(SHAPE_ITERATIONS):
-        R_world, joints, points = body_points(pose, shape, names)
-        packed, gradient = data(points)
-        information = unpack_symmetric(packed)
-        axes = pose.axes(dof)
-        jacobian = point_jacobian(R_world, joints, points, dof.joint, axes, moves)
-        hessian, slope = gauss_newton_terms(jacobian, information, gradient)
-        _add_priors(hessian, slope, pose, dof)
-        add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
-        _damp(hessian)
-        of_shape = model.jacobian(R_world)
-        shape_hessian, shape_slope = gauss_newton_terms(of_shape, information, gradient)
-        n_frames, n = slope.shape
-        weighted = (information @ of_shape).reshape(n_frames, -1, model.n)
-        coupling = jacobian.reshape(n_frames, -1, n).transpose(0, 2, 1) @ weighted
-        solved = np.linalg.solve(hessian, np.concatenate([coupling, slope[..., None]], axis=2))
-        border = coupling.transpose(0, 2, 1)
-        left = (shape_hessian - border @ solved[..., :-1]).sum(0) + prior
-        right = (shape_slope - (border @ solved[..., -1:])[..., 0]).sum(0) + prior @ (vector - neutral)
-        change = -np.linalg.solve(left, right)
+        left, right, solved = _reduced_to_shape(pose, shape, model, dof, data)
+        change = -np.linalg.solve(left + prior, right + prior @ (vector - neutral))
         pose = pose.moved(_limited(-(solved[..., -1] + solved[..., :-1] @ change)), dof)
         vector = vector + change
         shape = model.shape(vector, shape)
+        if np.abs(change).max() < SHAPE_STILL:
+            break
     return pose, shape
+
+
+def _reduced_to_shape(
+    pose: Pose, shape: Shape, model: ShapeModel, dof: Freedom, data: PointTerms
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the system of the shape alone [m m], [m], and what poses follow from it, [frame n m+1] with n = 3 + dof.
+
+    Frame by frame, in parts in threads: the step of the pose is -(last column + other columns @ step of the shape).
+    """
+    R_world, joints, points = body_points(pose, shape, model.names)
+    packed, gradient = data(points)
+    information, axes, moves = unpack_symmetric(packed), pose.axes(dof), moves_matrix(model.names, dof)
+    n, m = N_TRANSLATION + len(dof.joint), model.n
+    held, pull = np.zeros((len(points), n, n)), np.zeros((len(points), n))
+    _add_priors(held, pull, pose, dof)
+    add_limits(held, pull, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
+
+    def eliminated(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, axes[part], moves)
+        hessian, slope = gauss_newton_terms(jacobian, information[part], gradient[part])
+        hessian, slope = hessian + held[part], slope + pull[part]
+        _damp(hessian)
+        of_shape = model.jacobian(R_world[part])
+        weighted = (information[part] @ of_shape).reshape(len(slope), -1, m)
+        coupling = jacobian.reshape(len(slope), -1, n).transpose(0, 2, 1) @ weighted
+        solved = np.linalg.solve(hessian, np.concatenate([coupling, slope[..., None]], axis=2))
+        # a sum of products over frames is one product of tall matrices
+        border, tall = coupling.reshape(-1, m).T, of_shape.reshape(-1, m).T
+        taken = border @ solved.reshape(-1, m + 1)
+        return tall @ weighted.reshape(-1, m) - taken[:, :-1], tall @ gradient[part].ravel() - taken[:, -1], solved
+
+    lefts, rights, solved = zip(*in_parts(eliminated, len(points), SHAPE_PART_FRAMES), strict=True)
+    return np.sum(lefts, axis=0), np.sum(rights, axis=0), np.concatenate(solved)
 
 
 def fit_take(

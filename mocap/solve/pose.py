@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +106,11 @@ class Pose:
     def frames(self, index: np.ndarray | slice) -> Pose:
         """Return some frames."""
         return Pose(self.root_m[index], self.local_wxyz[index])
+
+
+def joined(poses: Sequence[Pose]) -> Pose:
+    """Return the frames of several poses, one after another."""
+    return Pose(np.concatenate([p.root_m for p in poses]), np.concatenate([p.local_wxyz for p in poses]))
 
 
 def bind_pose(n_frames: int) -> Pose:

@@ -8,13 +8,17 @@ import numpy as np
 
 from mocap.core.keypoints import Points3D
 from mocap.core.observations import Observations
+from mocap.core.windows import in_parts
 from mocap.solve.evidence import USED, Evidence
 from mocap.solve.fit import fit_pose, to_points
 from mocap.solve.implausible import Entry, beyond_range, counted, inside_body, log, mask_of, merged, without
 from mocap.solve.jumps import agreeing_elsewhere
 from mocap.solve.limits import joint_limits
-from mocap.solve.pose import Freedom, Pose
+from mocap.solve.pose import Freedom, Pose, joined
 from mocap.solve.shape import Shape
+
+PART_FRAMES = 250
+"""Frames fitted at a time: what they need stays in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ def screened_pose(
     leaves its range tells impossible points from noise. Frames that leave it at all are fitted again, with limits.
     """
     n_frames = len(known_m)
-    pose = fit_pose(pose, shape, names, dof, to_points(known_m, sigma_m), has_limits=False)
+    pose = _each_frame(pose, shape, names, dof, known_m, sigma_m, has_limits=False)
     is_known = np.asarray(np.isfinite(known_m).all(-1))
     entries = [*jumps, *inside_body(names, known_m, shape.scale), *beyond_range(names, pose.local_wxyz, is_known)]
     mask = mask_of(entries, names, n_frames)
@@ -59,12 +63,31 @@ def screened_pose(
     at = np.flatnonzero(again)
     if len(at):
         plausible = np.where(mask[at][..., None], np.nan, known_m[at])
-        part = fit_pose(pose.frames(at), shape, names, dof, to_points(plausible, sigma_m[at]))
+        part = _each_frame(pose.frames(at), shape, names, dof, plausible, sigma_m[at])
         root, local = pose.root_m.copy(), pose.local_wxyz.copy()
         root[at], local[at] = part.root_m, part.local_wxyz
         pose = Pose(root, local)
     kept, left_out = without(observations, mask)
     return Screened(pose, kept, left_out, entries)
+
+
+def _each_frame(
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    points_m: np.ndarray,
+    sigma_m: np.ndarray,
+    *,
+    has_limits: bool = True,
+) -> Pose:
+    """Return the pose that fits each frame's points [frame landmark 3] on its own, part by part in threads."""
+
+    def fit(part: slice) -> Pose:
+        data = to_points(points_m[part], sigma_m[part])
+        return fit_pose(pose.frames(part), shape, names, dof, data, has_limits=has_limits)
+
+    return joined(in_parts(fit, len(points_m), PART_FRAMES))
 
 
 def set_aside(

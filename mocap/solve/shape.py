@@ -107,25 +107,30 @@ class ShapeModel:
         free = [n for n in names if LANDMARKS[n].is_free]
         self.base = tuple(dict.fromkeys(min(n, mirror_name(n)) for n in free))
         self.n = N_SEGMENTS + 3 * len(self.base)
+        # [joint landmark*segment] whether a bone is of the segment and between the root and the landmark
+        way = np.zeros((len(JOINT_NAMES), len(names), N_SEGMENTS))
+        for k, name in enumerate(names):
+            j = JOINT_NAMES.index(LANDMARKS[name].joint)
+            while j >= 0:
+                way[j, k] = [j in joints for joints in SEGMENTS]
+                j = PARENTS[j]
+        self._on_the_way = way.reshape(len(JOINT_NAMES), -1)
 
     def jacobian(self, R_world: np.ndarray) -> np.ndarray:
         """Return d points / d shape [frame landmark 3 n] for world rotations [frame joint 3 3]."""
-        of_joint = np.zeros((len(R_world), len(JOINT_NAMES), 3, N_SEGMENTS))
+        n_frames = len(R_world)
+        bones = np.zeros((n_frames, 3, len(JOINT_NAMES)))
         for j, parent in enumerate(PARENTS):
-            if parent < 0:
-                continue
-            of_joint[:, j] = of_joint[:, parent]
-            for n, joints in enumerate(SEGMENTS):
-                if j in joints:
-                    of_joint[:, j, :, n] += R_world[:, parent] @ OFFSETS_M[j]
-        out = np.zeros((len(R_world), len(self.names), 3, self.n))
+            if parent >= 0:
+                bones[:, :, j] = R_world[:, parent] @ OFFSETS_M[j]
+        of_segments = (bones.reshape(-1, len(JOINT_NAMES)) @ self._on_the_way).reshape(n_frames, 3, -1, N_SEGMENTS)
+        out = np.zeros((n_frames, len(self.names), 3, self.n))
+        out[..., :N_SEGMENTS] = of_segments.transpose(0, 2, 1, 3)
         for k, name in enumerate(self.names):
-            j = JOINT_NAMES.index(LANDMARKS[name].joint)
-            out[:, k, :, :N_SEGMENTS] = of_joint[:, j]
             if LANDMARKS[name].is_free:
                 at = N_SEGMENTS + 3 * self.base.index(min(name, mirror_name(name)))
-                flip = np.diag([1.0, -1.0, 1.0]) if name not in self.base else np.eye(3)
-                out[:, k, :, at : at + 3] = R_world[:, j] @ flip
+                flip = 1.0 if name in self.base else np.array([1.0, -1.0, 1.0])
+                out[:, k, :, at : at + 3] = R_world[:, JOINT_NAMES.index(LANDMARKS[name].joint)] * flip
         return out
 
     def vector(self, shape: Shape) -> np.ndarray:

@@ -217,7 +217,7 @@ def _fit_windows(
         seen, index = observations.window(window.low, window.high)
         sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
         part = pose.frames(slice(window.low, window.high))
-        data = to_cameras(seen, sigma, window.n_frames)
+        data = to_cameras(seen, sigma)
         part, prior = fit_take(part, shape, names, dof, data, first_prior(part, dof, fps), fps)
         on_floor = standing(_feet(part, shape), part.root_m, fps)
         part, prior = fit_take(part, shape, names, dof, data, prior, fps, on_floor, SLIP_M_S / fps)

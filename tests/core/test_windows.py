@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mocap.core.progress import NoProgress
-from mocap.core.windows import MAX_FRAMES, OVERLAP_FRAMES, in_windows, windows
+from mocap.core.windows import MAX_FRAMES, OVERLAP_FRAMES, in_parts, in_windows, windows
 
 
 @pytest.mark.parametrize("n_frames", [0, 1, 7, MAX_FRAMES, MAX_FRAMES + 1, 3000, 36007])
@@ -40,3 +40,9 @@ def test_an_error_in_a_window_is_raised_and_windows_that_wait_never_begin() -> N
     with pytest.raises(ZeroDivisionError):
         list(in_windows(work, 200 * MAX_FRAMES, NoProgress()))
     assert len(begun) < 200
+
+
+def test_parts_come_in_order_and_leave_no_frame_out() -> None:
+    parts = in_parts(lambda part: list(range(11)[part]), 11, 4)
+    assert parts == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    assert in_parts(lambda part: part, 0, 4) == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
+from mocap.kernels.reprojection import normal_equations, residuals_px, robust_terms, unpack_symmetric
+from mocap.kernels.robust import geman_mcclure
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 
 N_CAMERAS, N_FRAMES, N_KEYPOINTS = 5, 7, 11
@@ -64,3 +65,22 @@ def test_unseen_and_behind_the_camera_are_nan_and_weigh_nothing(scene: dict[str,
         scene["points"], scene["xy"], scene["px_per_unit"], scene["weight"], scene["R"], scene["t"]
     )
     assert (information[1, :, 3] == 0).all()
+
+
+def test_robust_terms_are_normal_equations_with_robust_weights(scene: dict[str, np.ndarray]) -> None:
+    px_per_unit, points = scene["px_per_unit"], scene["points"]
+    px_per_unit[0, 2, 3] = 0.0  # unseen
+    points[4, 5] = scene["R"][0].T @ ([0.0, 0.0, -1.0] - scene["t"][0])  # behind the first camera
+    sigma = np.random.default_rng(8).uniform(2.0, 60.0, px_per_unit.shape)
+    residual = residuals_px(points, scene["xy"], px_per_unit, scene["R"], scene["t"])
+    squared = (residual**2).sum(-1) / sigma**2
+    weight = np.where(np.isfinite(squared), geman_mcclure(np.nan_to_num(squared), 12.0), 0.0)
+    expected = normal_equations(points, scene["xy"], px_per_unit, weight / sigma**2, scene["R"], scene["t"])
+    for c in range(N_CAMERAS):
+        of_camera = (scene["xy"][c], px_per_unit[c], sigma[c])
+        information, gradient, found = robust_terms(points, *of_camera, 12.0, scene["R"][c], scene["t"][c])
+        assert found == pytest.approx(weight[c], abs=1e-12)
+        assert np.moveaxis(information, 0, -1) == pytest.approx(expected[0][c], rel=1e-9, abs=1e-9)
+        assert np.moveaxis(gradient, 0, -1) == pytest.approx(expected[1][c], rel=1e-9, abs=1e-9)
+    assert found[2, 3] > 0
+    assert weight[0, 2, 3] == weight[0, 4, 5] == 0.0

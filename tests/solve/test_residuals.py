@@ -71,7 +71,7 @@ def test_reprojection() -> None:
 
     # the weight (c^2 / (c^2 + r^2))^2 is the derivative of this loss by r^2 / 2 (Geman and McClure)
     c2 = fit.ROBUST_SCALE_SQUARED
-    data = fit.to_cameras(observations, np.full((3, N_FRAMES, len(NAMES)), sigma_px), N_FRAMES)
+    data = fit.to_cameras(observations, np.full((3, N_FRAMES, len(NAMES)), sigma_px))
     _check(lambda p: float((0.5 * c2 * squared(p) / (c2 + squared(p))).sum()), _slope_of(pose, dof, data), pose, dof)
 
 
