@@ -25,10 +25,11 @@ from calibration.board import parse_board
 from calibration.board_detect import detect_board
 from calibration.board_views import BoardViews
 from calibration.files import read_rig
-from calibration.report_data import rigid_fit, triangulated
+from calibration.report_data import triangulated
 from calibration.residuals import point_reprojection
 from calibration.rig import calibrate_rig
-from calibration.world import world_from_board
+from calibration.rigid import rigid_fit
+from calibration.world_board import world_from_board
 from mocap.core.camera import CameraRig
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 

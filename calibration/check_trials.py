@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, polished, residuals_px, triangulate_robust
+from calibration.cauchy import cauchy_cost
+from calibration.refine_bundle import Fit, Poses, adjust, polished, residuals_px, triangulate_robust
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from calibration.refine_bundle import Poses, cauchy_cost, residuals_px, triangulate_robust
+from calibration.cauchy import cauchy_cost
+from calibration.refine_bundle import Poses, residuals_px, triangulate_robust
 from calibration.refine_figures import CameraReprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig

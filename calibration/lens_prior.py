@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.rig_bundle import CAUCHY, Prior
+from calibration.cauchy import CAUCHY
+from calibration.rig_bundle import Prior
 from calibration.rig_poses import view_poses
 from calibration.rig_views import N_LENS, Views, packed
 from mocap.core.camera import N_DISTORTION, Intrinsics, LensModel

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from calibration.cauchy import cauchy_cost
 from calibration.refine_align import aligned
-from calibration.refine_bundle import Fit, Poses, adjust, cauchy_cost, residuals_px, triangulate_robust
+from calibration.refine_bundle import Fit, Poses, adjust, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection, error_correlation, overall_px, reprojection
 from calibration.refine_observations import Observations, gather

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.cauchy import CAUCHY, cauchy_cost
 from calibration.refine_observations import Observations
 from calibration.residuals import point_reprojection, reprojection
 from mocap.core.camera import CameraRig
@@ -17,14 +18,11 @@ from mocap.kernels.projection import project, undistort
 from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
 from mocap.kernels.triangulation import triangulate_dlt
 
-CAUCHY = 2.385
-"""Cauchy's constant in standard deviations: 95 % efficiency for Gaussian noise."""
 PRIOR_ROTATION_RAD = np.deg2rad(2.0)
 PRIOR_CENTER_M = 0.15
 """How far a camera may plausibly have moved (1 sd): holds what the observations leave open, the gauge included."""
 PRIOR_OFFSET_S = 0.02
 MIN_SIGMA_PX = 0.3
-FAR_PX = 1e4
 CONVERGED = 0.03
 """A step that raises the log likelihood by less than this is the last."""
 
@@ -104,13 +102,6 @@ def robust_sigma_px(residuals: np.ndarray) -> float:
     length = np.linalg.norm(residuals, axis=-1)
     length = length[np.isfinite(length)]
     return max(MIN_SIGMA_PX, float(np.median(length)) / 1.1774) if len(length) else MIN_SIGMA_PX
-
-
-def cauchy_cost(residuals: np.ndarray, seen: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Return the robust cost [...] of residuals [... 2]; a seen point behind its camera counts as far off."""
-    squared = np.where(np.isfinite(residuals).all(-1), (residuals**2).sum(-1), FAR_PX**2)
-    scale = (CAUCHY * sigma_px) ** 2
-    return np.where(seen, 0.5 * CAUCHY**2 * np.log1p(squared / scale), 0.0)
 
 
 def triangulate_robust(obs: Observations, poses: Poses, rig: CameraRig, n_iterations: int = 4) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.board_views import BoardViews
 from calibration.rig import RigResult
+from calibration.rigid import rigid_fit
 from mocap.core.camera import CameraRig
 from mocap.kernels.projection import undistort
 from mocap.kernels.triangulation import triangulate_dlt
@@ -80,15 +81,6 @@ def metric_error(rig: CameraRig, views: BoardViews) -> MetricError:
         np.array([r[2] for r in rows]),
         np.array([r[3] for r in rows]),
     )
-
-
-def rigid_fit(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return R, t of the rigid motion that maps points [n 3] best (W. Kabsch, 1976)."""
-    a, b = source.mean(0), target.mean(0)
-    u, _, vt = np.linalg.svd((source - a).T @ (target - b))
-    turn = np.diag([1.0, 1.0, np.sign(np.linalg.det(vt.T @ u.T))])
-    R = vt.T @ turn @ u.T
-    return R, b - R @ a
 
 
 def coverage(xy_px: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:

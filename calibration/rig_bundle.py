@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.cauchy import CAUCHY, squared_lengths
 from calibration.rig_views import N_LENS, State, Views, adjoint, linearised, residuals_px
 
 N_CAMERA = N_LENS + 6
-CAUCHY = 2.385
-"""Cauchy's constant in standard deviations: 95 % efficiency for Gaussian noise."""
-FAR_PX = 1e4
 SCALE_QUANTILE = 0.8
 """Quantile of the residuals' lengths that sets their scale. The median would let a fit explain half of the corners
 exactly and call the rest outliers; real ones are far below a fifth."""
@@ -76,12 +74,6 @@ def robust_sigma_px(residuals: np.ndarray, dof_share: float = 1.0) -> float:
         return 1.0
     of_unit = np.sqrt(-2.0 * np.log(1.0 - SCALE_QUANTILE))
     return max(MIN_SIGMA_PX, float(np.quantile(length, SCALE_QUANTILE)) / of_unit / np.sqrt(max(dof_share, 0.1)))
-
-
-def squared_lengths(residuals: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return squared lengths [...]; what was seen but projects nowhere counts as far off, the unseen as 0."""
-    squared = (residuals**2).sum(-1)
-    return np.where(seen, np.where(np.isfinite(squared), squared, FAR_PX**2), 0.0)
 
 
 def robust_cost(squared: np.ndarray, sigma_px: float, cauchy: float | None) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.rig_bundle import CAUCHY, squared_lengths
+from calibration.cauchy import CAUCHY, squared_lengths
 from calibration.rig_views import State, Views, linearised, residuals_px
 from mocap.core.camera import N_DISTORTION, LensModel
 from mocap.kernels.projection import undistort

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.rigid import rigid_fit
 from calibration.world import WorldResult, check_upright, moved_rig
 from mocap.core.camera import CameraRig
 from mocap.core.camera_names import normal_name
@@ -163,12 +164,10 @@ def _spread(places: np.ndarray) -> float:
     return float(np.linalg.svd(places - places.mean(0), compute_uv=False)[1] / np.sqrt(len(places)))
 
 
-def _rigid(a: np.ndarray, b: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return R, t with b = R a + t of determinant `sign`, and the root mean square distance."""
-    u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
-    R = vt.T @ np.diag([1.0, 1.0, sign * np.sign(np.linalg.det(vt.T @ u.T))]) @ u.T
-    t = b.mean(0) - R @ a.mean(0)
-    return R, t, float(np.sqrt(((a @ R.T + t - b) ** 2).sum(-1).mean()))
+def _rms_m(a: np.ndarray, b: np.ndarray, sign: float = 1.0) -> float:
+    """Return the root mean square distance of points a, moved to fit b best (mirrored where sign is -1)."""
+    R, t = rigid_fit(a, b, sign)
+    return float(np.sqrt(((a @ R.T + t - b) ** 2).sum(-1).mean()))
 
 
 def _fitted(
@@ -176,8 +175,8 @@ def _fitted(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any], tuple[Diagnostic, ...]]:
     """Return R, t (world from rig), figures and findings of points with known places."""
     world = np.stack([p.world_m for p in points if p.world_m is not None])
-    R, t, rms_m = _rigid(places, world, 1.0)
-    mirrored_m = _rigid(places, world, -1.0)[2]
+    R, t = rigid_fit(places, world)
+    rms_m, mirrored_m = _rms_m(places, world), _rms_m(places, world, -1.0)
     if mirrored_m < MAX_FIT_M < rms_m:
         raise InputError(
             "world-mirrored",
@@ -187,7 +186,8 @@ def _fitted(
         )
     gaps = [np.linalg.norm(x[:, None] - x[None], axis=-1)[np.triu_indices(len(x), 1)] for x in (places, world)]
     ratio = float(np.median(gaps[1]) / np.median(gaps[0]))
-    R_scaled, t_scaled, scaled_m = _rigid(ratio * places, world, 1.0)
+    R_scaled, t_scaled = rigid_fit(ratio * places, world)
+    scaled_m = _rms_m(ratio * places, world)
     if scaled_m > MAX_FIT_M:
         worst = points[int(np.linalg.norm(ratio * places @ R_scaled.T + t_scaled - world, axis=-1).argmax())].name
         raise InputError(

@@ -36,7 +36,7 @@ def world_from_performer(rig: CameraRig, performer: Keypoints2D, fps: Fraction, 
 
     Raises: what `world_from_feet` raises.
     """
-    from calibration.world import world_from_feet
+    from calibration.world_feet import world_from_feet
     from mocap.reconstruct.points import reconstruct_points
     from sessions.stages import timeline_of
 

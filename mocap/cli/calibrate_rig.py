@@ -178,7 +178,7 @@ def _world(
 ) -> WorldResult | None:
     if floor is not None:
         from calibration.board_turns import agreed_with_rig
-        from calibration.world import world_from_board
+        from calibration.world_board import world_from_board
 
         seen = _floor_views(floor, views, ui)
         seen = agreed_with_rig(seen, result.rig)

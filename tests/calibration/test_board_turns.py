@@ -14,7 +14,7 @@ from calibration.board_detect import detect_board
 from calibration.board_turns import agreed_with_rig
 from calibration.board_views import BoardViews
 from calibration.rig import RigResult, calibrate_rig
-from calibration.world import world_from_board
+from calibration.world_board import world_from_board
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project

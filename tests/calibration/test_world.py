@@ -12,7 +12,9 @@ from calibration.board import parse_board
 from calibration.board_detect import detect_board
 from calibration.board_views import BoardViews
 from calibration.files import read_rig
-from calibration.world import moved_rig, world_from_board, world_from_feet
+from calibration.world import moved_rig
+from calibration.world_board import world_from_board
+from calibration.world_feet import world_from_feet
 from mocap.core.camera import Camera, CameraRig, Intrinsics
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project
