@@ -124,29 +124,38 @@ def trajectory_variance(information: np.ndarray, acceleration_weight: np.ndarray
     return chain_posterior(data, acceleration_weight)
 
 
-def chain_posterior(data: np.ndarray, acceleration_weight: np.ndarray) -> np.ndarray:
-    """Return the posterior variance [frame chain] of scalar chains of white data [frame chain], exact, gaps and all."""
+def chain_posterior(
+    data: np.ndarray, acceleration_weight: np.ndarray, velocity_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the posterior variance [frame chain] of scalar chains of white data [frame chain], exact, gaps and all.
+
+    acceleration_weight [frame-2 chain] on squared second differences, velocity_weight [chain] on squared first ones.
+    """
     data = data + _TINY
-    forward = _filtered_information(data, acceleration_weight)
-    backward = _filtered_information(data[::-1], acceleration_weight[::-1])[::-1]
-    # both filters count the data of the pair's two frames
+    rate = np.zeros(data.shape[1]) if velocity_weight is None else velocity_weight
+    forward = _filtered_information(data, acceleration_weight, rate)
+    backward = _filtered_information(data[::-1], acceleration_weight[::-1], rate)[::-1]
+    # both filters count the data of the pair's two frames, and what ties the two
     joint = forward + backward[..., ::-1, ::-1]
-    joint[..., 0, 0] -= data[:-1]
-    joint[..., 1, 1] -= data[1:]
-    determinant = joint[..., 0, 0] * joint[..., 1, 1] - joint[..., 0, 1] ** 2
+    joint[..., 0, 0] -= data[:-1] + rate
+    joint[..., 1, 1] -= data[1:] + rate
+    off_diagonal = joint[..., 0, 1] + rate
+    determinant = joint[..., 0, 0] * joint[..., 1, 1] - off_diagonal**2
     first, second = joint[..., 1, 1] / determinant, joint[..., 0, 0] / determinant
     return np.concatenate([first, second[-1:]])
 
 
-def _filtered_information(data: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _filtered_information(data: np.ndarray, weight: np.ndarray, rate: np.ndarray) -> np.ndarray:
     """Return the information [frame-1 keypoint 2 2] of (x_t, x_t+1) given the data [frame keypoint] up to t+1."""
     out = np.zeros((len(data) - 1, data.shape[1], 2, 2))
-    a, b, c = data[0], np.zeros(data.shape[1]), data[1]
+    a, b, c = data[0] + rate, -rate, data[1] + rate
     for t in range(len(data) - 1):
         out[t, :, 0, 0], out[t, :, 0, 1], out[t, :, 1, 0], out[t, :, 1, 1] = a, b, b, c
         if t < len(weight):
             w = weight[t]
             gone = a + w
             cross = b - 2 * w
-            a, b, c = c + 4 * w - cross**2 / gone, -2 * w - cross * w / gone, w + data[t + 2] - w**2 / gone
+            a = c + 4 * w - cross**2 / gone + rate
+            b = -2 * w - cross * w / gone - rate
+            c = w + data[t + 2] - w**2 / gone + rate
     return out

@@ -28,6 +28,10 @@ STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
 STEP_FRAMES = 15
 """Shares of evidence are found for every 15th frame and interpolated."""
+BRIDGES_S = (0.2, 0.3, 0.5, 0.8)
+"""Lengths of gaps whose bridges are tried on what is seen."""
+OBSERVED = 0.1
+"""Share of its usual evidence that a degree has where it is observed."""
 MIN_RANGE_RAD = 0.1
 FREE_RAD = 3.0
 """A degree whose pull towards the bind pose is weaker than this turns all the way round: it has no centre."""
@@ -59,6 +63,29 @@ class MotionPrior:
         """[3+dof] weights of squared first differences, and of the squared distance from the centre."""
         a = self.rate
         return 2 * a**2 / self.usual**2, a**4 / self.usual**2
+
+    def over_gaps(self, pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
+        """Return the prior that gaps of the solved `pose` obey: accelerations last, so they lead further astray.
+
+        As far as cubic bridges over stretches that are seen miss their middle. Of a bridge over L frames, clamped at
+        both ends, white accelerations of variance q make that miss q L^3 / 192 (the clamped beam of that load's
+        covariance); each degree takes the greatest q over BRIDGES_S.
+        """
+        moved = pose.velocities(dof)
+        known = np.zeros(moved[1:].shape) if self.known is None else self.known
+        observed = known > OBSERVED * np.median(known, axis=0)
+        place = np.cumsum(moved, axis=0)
+        power = self.usual**2
+        for half in (round(0.5 * bridge_s * fps) for bridge_s in BRIDGES_S):
+            if not 0 < 2 * half < len(observed):
+                continue
+            first, middle, last = (slice(n, len(observed) - 2 * half + n) for n in (0, half, 2 * half))
+            bridge = (place[first] + place[last]) / 2 + half / 4 * (moved[first] - moved[last])
+            seen = observed[first] & observed[middle] & observed[last]
+            missed = np.where(seen, place[middle] - bridge, 0.0) ** 2
+            power = np.maximum(power, missed.sum(0) / np.maximum(seen.sum(0), 1) * 192 / (2 * half) ** 3)
+        usual = np.sqrt(power)
+        return replace(self, level=np.broadcast_to(usual, known.shape), usual=usual)
 
     def add(self, hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> np.ndarray:
         """Add first differences and pull to hessian and slope, in place; return the blocks between frames."""

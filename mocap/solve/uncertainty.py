@@ -4,7 +4,7 @@ Along time the solve is a chain: every frame has data with curvature H (per degr
 second differences are held with weight W. In coordinates that whiten W, each eigenvalue of H is a scalar chain whose
 error under noise in runs is known (`kernels.chain`). That is exact in the middle of a steady stretch and needs no
 inverse of the whole band. Where evidence comes and goes, each degree's own chain says exactly what the frames around
-are worth, and that much is added to H.
+are worth, and that much is added to H; over gaps with the prior that the take's own bridges support.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mocap.kernels.chain import Scatter, curvature_of_variance, error_variance, 
 from mocap.kernels.reprojection import residuals_px
 from mocap.kernels.trajectories import chain_posterior
 from mocap.solve.fit import ROBUST_SCALE_SQUARED, PointTerms, body_points, moves_matrix, pose_terms
+from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape
 
@@ -25,16 +26,8 @@ STEP_FRAMES = 5
 """Uncertainty is found for every fifth frame and interpolated: it changes slowly."""
 STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
-RUN_S = 0.25
-"""Time over which accelerations of a gap are taken to last at most."""
-OBSERVED = 0.01
-"""Share of its usual evidence that a degree of freedom has where it is observed at all."""
-MIN_RANGE_RAD = 0.1
-MAX_STRAY_M = 1.0
 BODY_SIGMA_M = 0.0008
 """What a rigid body of estimated proportions cannot follow of another such body; measured on synthetic takes."""
-UNCOUNTED = 1.1
-"""What linear chains leave out (views that come and go, noise of unknown size), as a factor; measured likewise."""
 MAX_MISFIT_M = 0.1
 MARGIN = 1.3
 """The points' variances are known to about this factor: only what exceeds it is the body's."""
@@ -60,32 +53,37 @@ def keypoint_sigma(
     names: tuple[str, ...],
     dof: Freedom,
     data: PointTerms,
-    acceleration: np.ndarray,
+    prior: MotionPrior,
     seen: Scatter,
     of: tuple[str, ...],
     fps: float,
 ) -> np.ndarray:
     """Return the standard deviation of the error per axis [frame landmark] of landmarks `of`, in metres.
 
-    names are the landmarks that carry `data`; acceleration [frame-2 3+dof] per frame^2 as the solve used it; seen from
-    `residual_scatter`.
+    names are the landmarks that carry `data`; prior as the solve used it; seen from `residual_scatter`.
     """
     n_frames = len(pose.root_m)
     hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False, has_pull=False)
     hessian = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest") * seen.held
     frames = np.unique(np.append(np.arange(0, n_frames, STEP_FRAMES), n_frames - 1))
-    level = acceleration[np.clip(frames - 1, 0, len(acceleration) - 1)]
-    whitened = level[:, :, None] * hessian[frames] * level[:, None, :]
-    borrowed = _borrowed(whitened, frames, pose, dof, acceleration, fps)
-    np.einsum("fii->fi", whitened)[...] += borrowed
+    level = prior.level[np.clip(frames - 1, 0, len(prior.level) - 1)]
+    own = level[:, :, None] * hessian[frames] * level[:, None, :]
+    whitened = own + _borrowed(own, level, frames, prior.over_gaps(pose, dof, fps), n_frames)[:, :, None] * np.eye(
+        own.shape[1]
+    )
     curvature, axes = np.linalg.eigh(whitened)
     noise = seen.noise(curvature, n_frames)
-    half = level[:, :, None] * axes * np.sqrt(error_variance(curvature, noise))[:, None, :]
+    # noise in runs comes with a frame's own data; what the frames around are worth is exact already
+    is_own = np.clip((axes * (own @ axes)).sum(1) / curvature, 0.0, 1.0)
+    error = is_own * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
+    half = level[:, :, None] * axes * np.sqrt(error)[:, None, :]
     R_world, joints, points = body_points(pose.frames(frames), shape, of)
     jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves_matrix(of, dof))
     n = N_TRANSLATION + len(dof.joint)
-    spread = jacobian.reshape(len(frames), -1, n) @ half
-    variance = (spread**2).sum(-1).reshape(len(frames), len(of), 3).mean(-1) * UNCOUNTED**2 + BODY_SIGMA_M**2
+    spread = (jacobian.reshape(len(frames), -1, n) @ half).reshape(len(frames), len(of), 3, n)
+    covariance = spread @ spread.swapaxes(2, 3)
+    # one number for three axes: by the squares of variances, so that intervals of 95 % hold where one axis errs most
+    variance = np.sqrt((covariance**2).sum((2, 3)) / 3) + BODY_SIGMA_M**2
     at = np.arange(n_frames)
     return np.sqrt(np.stack([np.interp(at, frames, variance[:, k]) for k in range(len(of))], axis=1))
 
@@ -116,38 +114,16 @@ def body_misfit_m(
     return out
 
 
-def _borrowed(
-    whitened: np.ndarray, frames: np.ndarray, pose: Pose, dof: Freedom, acceleration: np.ndarray, fps: float
-) -> np.ndarray:
-    """Return what the frames around add [n dof] to the curvature [n dof dof] at `frames`, each degree on its own.
+def _borrowed(own: np.ndarray, level: np.ndarray, frames: np.ndarray, prior: MotionPrior, n_frames: int) -> np.ndarray:
+    """Return what the frames around add [n dof] to the whitened curvature `own` [n dof dof] at `frames`.
 
-    In a gap a steady chain of no data would know nothing; the true one knows its ends. Over a gap accelerations last,
-    so the way strays further than white ones would take it, but no further than the take's own range of that degree.
+    In a gap a steady chain of no data would know nothing; the true one knows its ends, and the degree's range. level
+    [n dof] at `frames`; each degree on its own.
     """
-    n_frames, n_dof = len(pose.root_m), whitened.shape[1]
-    level = acceleration[np.clip(frames - 1, 0, len(acceleration) - 1)]
-    own = 1.0 / np.einsum("fii->fi", np.linalg.inv(whitened + 1e-9 * np.eye(n_dof)))
+    n_dof = own.shape[1]
+    steady = 1.0 / np.einsum("fii->fi", np.linalg.inv(own + 1e-9 * np.eye(n_dof)))
     at = np.arange(n_frames)
-    known = np.stack([np.interp(at, frames, own[:, d] / level[:, d] ** 2) for d in range(n_dof)], axis=1)
-    observed = (known > OBSERVED * np.median(known, axis=0))[1:-1]
-    power = _acceleration_power(pose.accelerations(dof), observed, round(RUN_S * fps))
-    power = np.maximum(power, np.median(acceleration, axis=0) ** 2)
-    # a bridge errs by the motion's own spread and by that of where it leads through
-    spread = np.minimum(np.sqrt(2) * np.maximum(pose.angles(dof).std(0), MIN_RANGE_RAD), dof.prior_rad)
-    spread = np.concatenate([np.full(N_TRANSLATION, MAX_STRAY_M), spread])
-    known += curvature_of_variance(spread**2 / power) / power
-    exact = chain_posterior(known, np.broadcast_to(1.0 / power, (n_frames - 2, n_dof)))[frames]
-    return np.maximum(curvature_of_variance(exact / level**2) - own, 0.0)
-
-
-def _acceleration_power(acceleration: np.ndarray, observed: np.ndarray, max_lag: int) -> np.ndarray:
-    """Return the power [dof] that white accelerations need to lead as far astray as those observed [frame dof].
-
-    The variance plus twice the autocovariances with triangular weights (M. Bartlett, 1946).
-    """
-    seen = np.where(observed, acceleration, 0.0)
-    n = np.maximum(observed.sum(0), 1)
-    total = (seen**2).sum(0) / n
-    for lag in range(1, min(max_lag, len(seen) - 1) + 1):
-        total = total + 2 * (1 - lag / (max_lag + 1)) * (seen[lag:] * seen[:-lag]).sum(0) / n
-    return total
+    known = np.stack([np.interp(at, frames, steady[:, d] / level[:, d] ** 2) for d in range(n_dof)], axis=1)
+    by_rate, by_place = prior.weights
+    exact = chain_posterior(known + by_place, prior.level**-2.0, by_rate)[frames]
+    return np.maximum(curvature_of_variance(exact / level**2) - steady, 0.0)
