@@ -163,7 +163,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 7, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 11, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+SOLVE = Stage("solve", 12, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (

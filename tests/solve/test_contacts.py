@@ -71,3 +71,10 @@ def test_a_heel_raised_above_the_toes_is_in_contact_up_to_five_centimetres() -> 
 @both
 def test_feet_above_the_hips_support_nothing(detect: Detect) -> None:
     assert not detect(_path(np.full(240, 1.6), np.full(240, 0.02)), HIPS, FPS).any()
+
+
+def test_a_still_heel_counts_less_while_the_toes_of_its_foot_fly() -> None:
+    still, flying = _path(np.full(240, 0.02), np.full(240, 0.2)), _path(np.full(240, 0.02), np.full(240, 2.0))
+    foot = np.concatenate([still, flying], axis=1)
+    assert contacts(still, HIPS, FPS).all()
+    assert not contacts(foot, HIPS, FPS).any()
