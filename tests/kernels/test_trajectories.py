@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mocap.kernels.trajectories import fill_gaps_linearly, sample_cubic, smooth_step, trajectory_variance
+from mocap.kernels.trajectories import (
+    chain_posterior,
+    fill_gaps_linearly,
+    sample_cubic,
+    smooth_step,
+    trajectory_variance,
+)
 
 N_FRAMES, N_KEYPOINTS = 13, 3
 
@@ -50,6 +56,18 @@ def test_the_variance_is_the_diagonal_of_the_inverse_for_isotropic_information()
     variance = trajectory_variance(information, weight)
     for k in range(N_KEYPOINTS):
         expected = np.diag(np.linalg.inv(_dense(information[:, k], weight[:, k], 0.0)))[::3]
+        assert variance[:, k] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_chain_with_first_differences_has_the_diagonal_of_the_inverse() -> None:
+    rng = np.random.default_rng(12)
+    data, rate = rng.uniform(0.1, 4.0, (N_FRAMES, N_KEYPOINTS)), np.array([0.0, 0.3, 2.0])
+    data[4:8, 1] = 0.0  # a gap
+    weight = rng.uniform(0.5, 5.0, (N_FRAMES - 2, N_KEYPOINTS))
+    variance = chain_posterior(data, weight, rate)
+    for k in range(N_KEYPOINTS):
+        information = data[:, k, None] * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+        expected = np.diag(np.linalg.inv(_dense(information, weight[:, k], rate[k])))[::3]
         assert variance[:, k] == pytest.approx(expected, rel=1e-6)
 
 
