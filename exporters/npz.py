@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,11 @@ def write(job: Job, path: Path) -> None:
         "joint_R_world": R_world,
         "joint_xyz_m": positions,
     }
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    # as np.savez_compressed, but at the fastest level: the slower ones take twice as long and save a few per cent
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def _as_detected(take: SolvedTake) -> tuple[np.ndarray, np.ndarray]:

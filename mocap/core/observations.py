@@ -95,7 +95,8 @@ class Observations:
             if (np.diff(at) > 0).all():
                 total[:, at] += terms
             else:
-                np.add.at(total, (slice(None), at), terms)
+                for n in range(len(total)):
+                    np.add.at(total[n], at, terms[n])
         moved = total.transpose(1, 2, 0)
         return np.ascontiguousarray(moved[..., :6]), np.ascontiguousarray(moved[..., 6:]), weight
 

@@ -150,10 +150,15 @@ def banded_step(
     n_frames, n_dof = slope.shape
     width = 2 * n_dof
     band = np.zeros((n_frames, n_dof, width + 1))
-    for d in range(n_dof):
-        band[:, d, width - d :] = hessian[:, d, : d + 1]
+    for low in range(0, n_frames, _CHUNK_FRAMES):
+        high = min(low + _CHUNK_FRAMES, n_frames)
+        for d in range(n_dof):
+            band[low:high, d, width - d :] = hessian[low:high, d, : d + 1]
         if coupling is not None:
-            band[1:, d, n_dof - d : width - d] = coupling[:, :, d]
+            before = max(low, 1)
+            columns = coupling[before - 1 : high - 1].transpose(0, 2, 1).copy()
+            for d in range(n_dof):
+                band[before:high, d, n_dof - d : width - d] = columns[:, d]
     w = acceleration_weight
     band[:-2, :, width] += w
     band[1:-1, :, width] += 4 * w

@@ -11,9 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import dct, idct
-from scipy.optimize import minimize_scalar
-from scipy.signal import butter, savgol_filter, sosfiltfilt
 
 MIN_SAMPLES = 5
 """Shorter stretches are left as they are: no filter here knows anything about them."""
@@ -37,6 +34,8 @@ def butterworth(values: np.ndarray, rate_hz: float, cutoff_hz: float, order: flo
     `order` is that of one pass. Two passes attenuate twice, so each is widened such that the whole is at -3 dB at the
     cutoff (D. Winter, Biomechanics and Motor Control of Human Movement, 4th ed. 2009, section 3.4.4.2).
     """
+    from scipy.signal import butter, sosfiltfilt
+
     if not 0 < cutoff_hz < rate_hz / 2:
         raise ValueError(f"cutoff_hz must lie between 0 and half of the rate, {rate_hz / 2:g} Hz")
     widened = rate_hz / np.pi * np.arctan(np.tan(np.pi * cutoff_hz / rate_hz) / (2**0.5 - 1) ** (0.5 / order))
@@ -47,6 +46,8 @@ def butterworth(values: np.ndarray, rate_hz: float, cutoff_hz: float, order: flo
 
 def savitzky_golay(values: np.ndarray, rate_hz: float, window_s: float, order: float) -> np.ndarray:
     """Fit polynomials in a sliding window (A. Savitzky and M. Golay, Anal. Chem. 36, 1964)."""
+    from scipy.signal import savgol_filter
+
     window = 2 * round(window_s * rate_hz / 2) + 1
     if window <= order:
         raise ValueError(f"window_s must hold more than {int(order)} frames at {rate_hz:g} Hz")
@@ -62,6 +63,9 @@ def gcv_spline(values: np.ndarray, rate_hz: float) -> np.ndarray:
     The discrete spline on even samples, which the cosine transform makes diagonal, so that the search for the strength
     costs nothing (D. Garcia, Comput. Stat. Data Anal. 54, 2010, equations 7 and 9). Every coordinate has its own.
     """
+    from scipy.fft import dct, idct
+    from scipy.optimize import minimize_scalar
+
     del rate_hz  # the strength is found in units of frames
     n = len(values)
     wave = dct(values, axis=0, norm="ortho")

@@ -88,6 +88,14 @@ def fill_gaps_linearly(points: np.ndarray) -> np.ndarray:
     return out
 
 
+def mean_around(values: np.ndarray, frames: np.ndarray, length: int) -> np.ndarray:
+    """Return the mean of values [frame ...] over the `length` frames around each of `frames`, ends held."""
+    out = np.zeros((len(frames), *values.shape[1:]))
+    for offset in range(-(length // 2), length - length // 2):
+        out += values[np.clip(frames + offset, 0, len(values) - 1)]
+    return out / length
+
+
 def sample_cubic(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Return values [frame ...] at fractional frames [n], by Catmull-Rom interpolation, clamped to the first and last.
 

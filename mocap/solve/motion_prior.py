@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from mocap.kernels.articulated import N_TRANSLATION
 from mocap.kernels.chain import smooth_share
+from mocap.kernels.trajectories import mean_around
 from mocap.solve.pose import Freedom, Pose
 
 ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
@@ -121,12 +122,12 @@ class MotionPrior:
 
     def with_evidence(self, hessian: np.ndarray, fps: float) -> MotionPrior:
         """Return the prior with the shares of second differences that data of this curvature determine."""
-        steady = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest")[1:-1]
-        at = np.unique(np.append(np.arange(0, len(steady), STEP_FRAMES), len(steady) - 1))
-        level = self.level[at]
-        curvature, axes = np.linalg.eigh(level[:, :, None] * steady[at] * level[:, None, :])
+        n = len(self.level)
+        at = np.unique(np.append(np.arange(0, n, STEP_FRAMES), n - 1))
+        steady, level = mean_around(hessian, at + 1, max(3, round(STEADY_S * fps))), self.level[at]
+        curvature, axes = np.linalg.eigh(level[:, :, None] * steady * level[:, None, :])
         share = 1 - (axes**2 @ smooth_share(curvature)[..., None])[..., 0]
-        frames = np.arange(len(steady))
+        frames = np.arange(n)
         return replace(
             self, known=np.stack([np.interp(frames, at, share[:, d]) for d in range(share.shape[1])], axis=1)
         )

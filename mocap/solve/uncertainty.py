@@ -10,13 +10,12 @@ are worth, and that much is added to H; over gaps with the prior that the take's
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION, point_jacobian
 from mocap.kernels.chain import Scatter, curvature_of_variance, error_variance, scatter
 from mocap.kernels.reprojection import residuals_px
-from mocap.kernels.trajectories import chain_posterior
+from mocap.kernels.trajectories import chain_posterior, mean_around
 from mocap.solve.fit import ROBUST_SCALE_SQUARED, PointTerms, body_points, moves_matrix, pose_terms
 from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
@@ -64,10 +63,10 @@ def keypoint_sigma(
     """
     n_frames = len(pose.root_m)
     hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False, has_pull=False)
-    hessian = uniform_filter1d(hessian, max(3, round(STEADY_S * fps)), axis=0, mode="nearest") * seen.held
     frames = np.unique(np.append(np.arange(0, n_frames, STEP_FRAMES), n_frames - 1))
+    steady = mean_around(hessian, frames, max(3, round(STEADY_S * fps))) * seen.held
     level = prior.level[np.clip(frames - 1, 0, len(prior.level) - 1)]
-    own = level[:, :, None] * hessian[frames] * level[:, None, :]
+    own = level[:, :, None] * steady * level[:, None, :]
     whitened = own + _borrowed(own, level, frames, prior.over_gaps(pose, dof, fps), n_frames)[:, :, None] * np.eye(
         own.shape[1]
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter1d
 
+<<<<<<< HEAD
+from mocap.kernels.trajectories import fill_gaps_linearly, mean_around, sample_cubic, smooth_step, trajectory_variance
+=======
 from mocap.kernels.trajectories import (
     chain_posterior,
     fill_gaps_linearly,
@@ -12,6 +16,7 @@ from mocap.kernels.trajectories import (
     smooth_step,
     trajectory_variance,
 )
+>>>>>>> ab005031a3312cae8c15011f1d525d88d176e8ab
 
 N_FRAMES, N_KEYPOINTS = 13, 3
 
@@ -89,3 +94,11 @@ def test_gaps_are_bridged_linearly_and_unknown_keypoints_stay_unknown() -> None:
     filled = fill_gaps_linearly(points)
     assert filled[:, 0, 0].tolist() == [1.0, 1.0, 2.0, 3.0, 3.0]
     assert np.isnan(filled[:, 1]).all()
+
+
+@pytest.mark.parametrize("length", [3, 4, 9])
+def test_the_mean_around_some_frames_is_that_of_a_moving_mean(length: int) -> None:
+    values = np.random.default_rng(2).normal(size=(23, 5))
+    frames = np.array([0, 1, 7, 11, 22])
+    expected = uniform_filter1d(values, length, axis=0, mode="nearest")[frames]
+    assert mean_around(values, frames, length) == pytest.approx(expected)
