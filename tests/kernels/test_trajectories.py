@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d
 
-<<<<<<< HEAD
-from mocap.kernels.trajectories import fill_gaps_linearly, mean_around, sample_cubic, smooth_step, trajectory_variance
-=======
 from mocap.kernels.trajectories import (
     chain_posterior,
     fill_gaps_linearly,
+    mean_around,
     sample_cubic,
     smooth_step,
     trajectory_variance,
 )
->>>>>>> ab005031a3312cae8c15011f1d525d88d176e8ab
 
 N_FRAMES, N_KEYPOINTS = 13, 3
 
