@@ -35,6 +35,8 @@ def main() -> int:
     apis: Any = importlib.import_module("mmpose.apis")
     torch: Any = importlib.import_module("torch")
     config = importlib.import_module("worker").find_config(args.config)
+    if config is None:
+        raise SystemExit(f"{args.config}: neither a file nor the name of a configuration of MMPose")
     torch.manual_seed(args.seed)
     model = apis.init_model(str(config), args.checkpoint, device="cpu")
     if args.checkpoint is None:

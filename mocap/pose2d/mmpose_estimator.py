@@ -47,7 +47,7 @@ class MmposeWorker:
         """Start the process and open the model.
 
         Raises: SetupError mmpose-not-set-up, mmpose-failed, mmpose-crashed, gpu-absent; InputError
-        mmpose-checkpoint-missing.
+        mmpose-config-missing, mmpose-checkpoint-missing.
         """
         if checkpoint is not None and not checkpoint.startswith(("http://", "https://")):
             path = Path(checkpoint).expanduser()
@@ -150,6 +150,13 @@ class MmposeWorker:
         if not text:
             raise self._crashed("it ended without an answer")
         answer: dict[str, Any] = json.loads(text)
+        if answer.get("error") == "no-config":
+            near = ", ".join(answer["near"]) or "td-hm_ViTPose-base_8xb64-210e_coco-256x192"
+            raise InputError(
+                "mmpose-config-missing",
+                f"{request['config'] or 'no name'}: expected the path or the name of a configuration of MMPose.",
+                f"Give the path of a .py file or a name, such as: {near}.",
+            )
         if answer.get("error") == "no-gpu":
             raise SetupError(
                 "gpu-absent",
@@ -194,6 +201,7 @@ class Mmpose:
         flip_test: bool = False,
     ) -> None:
         """Take an open worker and a person detector; the checkpoint and how the worker was opened name the model."""
+        self._has_weights = checkpoint is not None
         self._flip = " with flip test" if flip_test else ""
         self._worker, self._people = worker, people
         self._set = keypoint_set_from_meta(worker.meta)
@@ -218,7 +226,8 @@ class Mmpose:
     @property
     def notice(self) -> str:
         """What a person should know who relies on it."""
-        return f"MMPose {self._worker.versions['mmpose']}, {self._worker.config.stem}."
+        random = "" if self._has_weights else " Without a checkpoint its weights are random: keypoints mean nothing."
+        return f"MMPose {self._worker.versions['mmpose']}, {self._worker.config.stem}.{random}"
 
     def estimate(
         self,
@@ -284,7 +293,11 @@ def keypoint_set_from_meta(meta: dict[str, Any]) -> KeypointSet:
 
 
 def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
+    """Return a name as any data set would spell it: `left_eye` and `LEye` are one."""
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    for word in ("left", "right"):
+        plain = word[0] + plain.removeprefix(word) if plain.startswith(word) else plain
+    return plain
 
 
 def _listen(stream: IO[str], answers: queue.SimpleQueue[str]) -> None:

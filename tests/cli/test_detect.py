@@ -29,8 +29,8 @@ class OneDot:
     is_fallback = True
     notice = "Stands in."
 
-    def __init__(self, _progress: object) -> None:
-        pass
+    def __init__(self, _progress: object, *, flip_test: bool = False) -> None:
+        self.flip_test = flip_test
 
     @property
     def keypoint_set(self) -> KeypointSet:

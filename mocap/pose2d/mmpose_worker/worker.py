@@ -11,6 +11,7 @@ Run with the interpreter of MMPose's environment (`python -I worker.py`). Every 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import json
 import os
@@ -82,6 +83,8 @@ class _Worker:
             torch.set_num_threads(request["threads"])
         allow_plain_data(torch)
         config = find_config(request["config"])
+        if config is None:
+            return {"error": "no-config", "near": near_configs(request["config"])}
         if request["device"] != "cpu" and not torch.cuda.is_available():
             return {"error": "no-gpu"}
         options = {"model": {"test_cfg": {"flip_test": bool(request["flip_test"])}}}
@@ -124,16 +127,24 @@ def allow_plain_data(torch: Any) -> None:
     torch.serialization.add_safe_globals(plain)
 
 
-def find_config(name: str) -> Path:
-    """Return a configuration file: a path, or the name of one that MMPose brings along."""
+def find_config(name: str) -> Path | None:
+    """Return a configuration file: a path, or the name of one that MMPose brings along; None where there is none."""
     given = Path(name).expanduser()
     if given.is_file():
         return given
+    found = sorted(p for p in _configs() if p.stem == (given.stem if given.suffix == ".py" else given.name))
+    return found[0] if found else None
+
+
+def near_configs(name: str) -> list[str]:
+    """Return names of configurations that look like one that is not there, the nearest first."""
+    return difflib.get_close_matches(Path(name).name.removesuffix(".py"), [p.stem for p in _configs()], 3, 0.5)
+
+
+def _configs() -> list[Path]:
+    """Return the configurations of models that MMPose brings along."""
     root = Path(importlib.import_module("mmpose").__file__ or "").parent / ".mim" / "configs"
-    found = sorted(root.rglob(f"{given.stem if given.suffix == '.py' else given.name}.py"))
-    if not found:
-        raise FileNotFoundError(f"{name} is neither a file nor the name of a configuration in {root}")
-    return found[0]
+    return [p for p in root.rglob("*.py") if "_base_" not in p.parts]
 
 
 def _plain(meta: dict[str, Any]) -> dict[str, Any]:
