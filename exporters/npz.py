@@ -42,7 +42,7 @@ def write(job: Job, path: Path) -> None:
         "joint_xyz_m": positions,
     }
     # as np.savez_compressed, but at the fastest level: the slower ones take twice as long and save a few per cent
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with path.open("wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
