@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
 from mocap.core.timeline import TimeMap
-from mocap.media.audio import Sound, recording_sound
+from mocap.media.audio import Sounds, recording_sound
 from mocap.media.probe import VideoInfo
 from mocap.media.telemetry import read_telemetry
 from mocap.sync.gps import gps_evidence
@@ -47,7 +48,7 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
         result = synchronise(sources, progress)
     except InputError as error:
         message = f"{error.message} The first frames of all videos are taken as one instant. {CONFIRM}"
-        found = Diagnostic("times-assumed", Severity.QUALITY, message, {"cameras": list(names)})
+        found = Diagnostic("times-assumed", Severity.WARNING, message, {"cameras": list(names)})
         return {name: TimeMap() for name in names}, (found,)
     longest_s = max(i.n_frames / float(i.fps) for i in footage.values())
     if is_in_step(result, names, frame_s, longest_s):
@@ -73,12 +74,12 @@ def settled(found: Sequence[Diagnostic], by_hand: Collection[str]) -> tuple[Diag
     return tuple(out)
 
 
-def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> dict[str, Sound | None] | None:
+def _sounds(videos: Mapping[str, Path], footage: Mapping[str, VideoInfo]) -> Sounds | None:
     """Return the sound of the files that have any; None where fewer than two have."""
     with_sound = [c for c, info in footage.items() if info.has_audio]
     if len(with_sound) < 2:
         return None
-    return {c: recording_sound(footage[c].at(videos[c])) for c in with_sound}
+    return Sounds({c: partial(recording_sound, footage[c].at(videos[c])) for c in with_sound})
 
 
 def is_in_step(result: SyncResult, names: Sequence[str], frame_s: float, duration_s: float = 0.0) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from mocap.core.camera import CameraRig
     from mocap.core.diagnostics import Diagnostic
-    from mocap.media.audio import Sound
+    from mocap.media.audio import Sounds
     from mocap.media.camera_assignment import SoundFile
     from mocap.media.probe import VideoInfo
     from mocap.sync.evidence import Evidence
@@ -133,14 +134,16 @@ def _from_files(
     views = None
     if "motion" in methods:
         views = _detected(files, infos, rig, found, ui)
-    sounds: dict[str, Sound | None] | None = None
+    sounds: Sounds | None = None
     if "audio" in methods:
-        from mocap.media.audio import read_audio, recording_sound
+        from mocap.media.audio import Sounds, read_audio, recording_sound
 
-        sounds = {
-            c: read_audio(f) if (info := infos[c]) is None else recording_sound(info)
-            for c, f in track(files.items(), ui.progress, "Listening", len(files))
-        }
+        sounds = Sounds(
+            {
+                c: partial(read_audio, f) if (info := infos[c]) is None else partial(recording_sound, info)
+                for c, f in files.items()
+            }
+        )
     more: list[Evidence] = []
     if "timecode" in methods:
         from mocap.sync.timecode import timecode_evidence

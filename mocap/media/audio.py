@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from mocap.media.video_info import VideoInfo
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+IN_MEMORY = 1 << 24
+"""Samples up to which sound is held in memory (64 MB); longer sound lies in a file without a name, whose pages the
+system takes back when it needs them."""
 MAX_GAP_S = 1800.0
 """A larger jump of the timestamps is damage, not a pause; the sound goes on without it."""
 
@@ -33,12 +37,61 @@ class Sound:
     the first sample is at 0."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "samples", frozen(self.samples, np.float32, (None,), "samples"))
+        if not isinstance(self.samples, np.memmap):  # one is never copied into memory
+            object.__setattr__(self, "samples", frozen(self.samples, np.float32, (None,), "samples"))
 
     @property
     def duration_s(self) -> float:
         """Length."""
         return len(self.samples) / self.rate_hz
+
+
+class Sounds(Mapping[str, "Sound | None"]):
+    """Sound by camera, read anew each time it is asked for: hours of it from many cameras do not fit into memory."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], Sound | None]]) -> None:
+        self._readers = dict(readers)
+
+    def __getitem__(self, key: str) -> Sound | None:
+        return self._readers[key]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+def zeros(n: int) -> np.ndarray:
+    """Return n zeros, float32: in memory, or where they are many in a file that goes when they do."""
+    if n <= IN_MEMORY:
+        return np.zeros(n, np.float32)
+    with tempfile.TemporaryFile(prefix="mocap-sound-") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 4 * n)  # a full disk is an error here, and a crash when it is mapped
+        return np.memmap(file, np.float32, "w+", shape=(n,))
+
+
+class _Growing:
+    """Samples whose number is not known yet."""
+
+    def __init__(self) -> None:
+        self._samples = zeros(1 << 20)
+        self.n = 0
+
+    def put(self, at: int, values: np.ndarray) -> None:
+        """Place samples; what lies between is zero."""
+        end = at + len(values)
+        if end > len(self._samples):
+            larger = zeros(max(end, 2 * len(self._samples)))
+            larger[: self.n] = self._samples[: self.n]
+            self._samples = larger
+        self._samples[at:end] = values
+        self.n = max(self.n, end)
+
+    def whole(self) -> np.ndarray:
+        """Return what was placed."""
+        return self._samples[: self.n]
 
 
 def read_audio(path: str | os.PathLike[str], video_start_s: float | None = None) -> Sound | None:
@@ -100,7 +153,7 @@ def _spliced(parts: Sequence[Sound]) -> Sound:
     """Return sounds of one rate as one; gaps are zero, and where two overlap the later one counts."""
     rate, start_s = parts[0].rate_hz, parts[0].start_s
     places = [round((p.start_s - start_s) * rate) for p in parts]
-    samples = np.zeros(max(at + len(p.samples) for at, p in zip(places, parts, strict=True)), np.float32)
+    samples = zeros(max(at + len(p.samples) for at, p in zip(places, parts, strict=True)))
     for at, part in zip(places, parts, strict=True):
         samples[at : at + len(part.samples)] = part.samples
     return Sound(samples, rate, start_s)
@@ -110,7 +163,7 @@ def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | 
     from av.error import FFmpegError
 
     stream = container.streams.audio[0]
-    parts: list[tuple[int, np.ndarray]] = []
+    samples = _Growing()
     rate = int(stream.rate or 48000)
     first_s: float | None = None
     next_at = 0
@@ -127,21 +180,16 @@ def _decoded(container: InputContainer, video_start_s: float | None) -> Sound | 
                 # timestamps of coarse containers jitter; only a real gap moves the samples
                 if stamped - next_at > rate // 100 and stamped - next_at < MAX_GAP_S * rate:
                     at = stamped
-            parts.append((at, mono))
+            samples.put(at, mono)
             next_at = at + len(mono)
     except FFmpegError:
         # A damaged end: what was decoded counts.
-        if not parts:
+        if not samples.n:
             raise
-    if not parts:
+    if not samples.n:
         return None
-    samples = np.zeros(next_at, np.float32)
-    while parts:
-        # One by one let go of: an hour of sound is 700 MB.
-        at, mono = parts.pop()
-        samples[at : at + len(mono)] = mono
     start_s = 0.0 if video_start_s is None else (first_s or 0.0) - video_start_s
-    return Sound(samples, rate, start_s)
+    return Sound(samples.whole(), rate, start_s)
 
 
 def _mono(data: np.ndarray, n_channels: int, is_planar: bool) -> np.ndarray:

@@ -12,25 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import gcd
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import resample_poly
+from scipy.ndimage import maximum_filter1d
 
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.media.audio import Sound
 from mocap.sync.evidence import Evidence
+from mocap.sync.hearing import BAND_HZ, ENVELOPE_HZ, MIN_OVERLAP_S, RATE_HZ, Heard, finding, prepare
 
 SOURCE = "audio"
 SPEED_M_S = 343.0
 """Of sound in dry air at 20 degrees; 10 degrees more or less change it by 1.7 %."""
-RATE_HZ = 16000
-ENVELOPE_HZ = 500
-BAND_HZ = (200.0, 7000.0)
-SILENT = 1e-4
-CLIPPED_SHARE = 1e-3
+WHOLE_S = 600
+"""Recordings up to this length are compared by waveform as a whole."""
 N_COARSE = 8
 N_WINDOWS = 16
 WINDOW_S = 0.12
@@ -43,7 +39,6 @@ MIN_CLEAR = 7.0
 NEAR_S too: two bursts of unrelated sound stand out together, but without one lag."""
 NEAR_S = 0.005
 PEAK_WIDTH_S = 0.0005
-MIN_OVERLAP_S = 1.0
 PEAK_S = 20e-6
 """Uncertainty of one window's lag, from echoes that differ between places."""
 SAME_PLACE_S = 20e-6
@@ -66,62 +61,56 @@ class Lags:
     """[window] height of the correlation's peak in standard deviations of its background."""
 
 
-def prepare(sound: Sound, camera: str) -> tuple[np.ndarray | None, list[Diagnostic]]:
-    """Return the sound at RATE_HZ without hum and rumble, None where it says nothing, and findings."""
-    samples = sound.samples
-    if len(samples) < MIN_OVERLAP_S * sound.rate_hz:
-        return None, [_finding("audio-too-short", camera, f"only {sound.duration_s:.2f} s of sound")]
-    peak = float(np.abs(samples).max())
-    if peak < SILENT:
-        return None, [_finding("audio-silent", camera, f"the loudest sample is {peak:.1e} of full scale")]
-    found: list[Diagnostic] = []
-    clipped = float(np.mean(np.abs(samples) >= 0.985 * peak))
-    if peak > 0.9 and clipped > CLIPPED_SHARE:
-        found.append(
-            _finding("audio-clipped", camera, f"{clipped:.1%} of the samples are at full scale; it is used as it is")
-        )
-    g = gcd(RATE_HZ, sound.rate_hz)
-    return _band(resample_poly(samples.astype(np.float64), RATE_HZ // g, sound.rate_hz // g)), found
-
-
-def _finding(code: str, camera: str, what: str) -> Diagnostic:
-    return Diagnostic(code, Severity.WARNING, f"Sound of {camera}: {what}.", {"camera": camera})
-
-
-def _band(samples: np.ndarray) -> np.ndarray:
-    size = next_fast_len(len(samples))
-    spectrum = rfft(samples, size)
-    hz = rfftfreq(size, 1 / RATE_HZ)
-    return irfft(spectrum * ((hz > BAND_HZ[0]) & (hz < BAND_HZ[1])), size)[: len(samples)]
-
-
-def onsets(samples: np.ndarray) -> np.ndarray:
-    """Return how suddenly the sound rises, ENVELOPE_HZ times a second: rises of the logarithmic level."""
-    hop = RATE_HZ // ENVELOPE_HZ
-    n = len(samples) // hop
-    power = (samples[: n * hop].reshape(n, hop) ** 2).mean(1)
-    floor = max(float(np.median(power)), 1e-3 * float(power.mean()), 1e-14)
-    level = np.log1p(power / floor)
-    before = uniform_filter1d(level, 15, mode="nearest", origin=7)
-    rise = np.maximum(level - before, 0.0)
-    return rise - uniform_filter1d(rise, ENVELOPE_HZ, mode="nearest")
-
-
-def coarse_lags(a: np.ndarray, b: np.ndarray) -> list[float]:
-    """Return candidates for t_a - t_b in seconds (of sample times), best first: by onsets and by whole waveforms."""
+def coarse_lags(a: Heard, b: Heard) -> list[float]:
+    """Return candidates for t_a - t_b in seconds (of sample times), best first: by onsets and by waveforms."""
     out: list[float] = []
-    for x, y, rate, whiten in ((onsets(a), onsets(b), ENVELOPE_HZ, False), (a, b, RATE_HZ, True)):
-        correlation, lags = _correlation(x, y, whiten)
-        overlap = np.minimum(len(x), len(y) + lags) - np.maximum(0, lags)
-        correlation = np.where(overlap >= MIN_OVERLAP_S * rate, correlation, -np.inf)
-        for _ in range(N_COARSE // 2):
-            i = int(correlation.argmax())
-            if not np.isfinite(correlation[i]):
-                break
-            out.append(float(lags[i]) / rate)
-            reach = round(0.02 * rate)
-            correlation[max(0, i - reach) : i + reach + 1] = -np.inf
+    correlation, lags = _correlation(a.onset, b.onset, whiten=False)
+    overlap = np.minimum(len(a.onset), len(b.onset) + lags) - np.maximum(0, lags)
+    out += _peaks(np.where(overlap >= MIN_OVERLAP_S * ENVELOPE_HZ, correlation, -np.inf), lags, ENVELOPE_HZ)
+    best, by_waveform = -np.inf, list[float]()
+    for place in _strips(a, b):
+        strip = _strip(a.samples, b.samples, *place)
+        if (height := float(strip[0].max())) > best:
+            best, by_waveform = height, _peaks(*strip, RATE_HZ)
+    return out + by_waveform
+
+
+def _peaks(correlation: np.ndarray, lags: np.ndarray, rate_hz: int) -> list[float]:
+    out: list[float] = []
+    reach = round(0.02 * rate_hz)
+    for _ in range(N_COARSE // 2):
+        i = int(correlation.argmax())
+        if not np.isfinite(correlation[i]):
+            break
+        out.append(float(lags[i]) / rate_hz)
+        correlation[max(0, i - reach) : i + reach + 1] = -np.inf
     return out
+
+
+def _strips(a: Heard, b: Heard) -> list[tuple[slice, slice]]:
+    """Return pieces of both recordings to compare by waveform: all of them, or of long ones b's liveliest part.
+
+    That part is compared with all of a, in pieces that overlap by its length.
+    """
+    long = WHOLE_S * RATE_HZ
+    if max(len(a.samples), len(b.samples)) <= long:
+        return [(slice(None), slice(None))]
+    n = min(len(b.samples), long // 2)
+    hop = RATE_HZ // ENVELOPE_HZ
+    busy = np.concatenate([[0.0], np.cumsum(np.maximum(b.onset, 0.0))])
+    width = max(1, min(n // hop, len(b.onset)))
+    at = int((busy[width:] - busy[:-width]).argmax()) * hop
+    starts = range(0, max(len(a.samples) - n, 1), long - n)
+    return [(slice(i, i + long), slice(at, at + n)) for i in starts]
+
+
+def _strip(a: np.ndarray, b: np.ndarray, of_a: slice, of_b: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return the whitened correlation of two pieces, -inf where they overlap too little, and lags of the wholes."""
+    x, y = a[of_a], b[of_b]
+    correlation, lags = _correlation(x, y, whiten=True)
+    overlap = np.minimum(len(x), len(y) + lags) - np.maximum(0, lags)
+    correlation = np.where(overlap >= MIN_OVERLAP_S * RATE_HZ, correlation, -np.inf)
+    return correlation, lags + (of_a.start or 0) - (of_b.start or 0)
 
 
 def _correlation(x: np.ndarray, y: np.ndarray, whiten: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +123,7 @@ def _correlation(x: np.ndarray, y: np.ndarray, whiten: bool) -> tuple[np.ndarray
     return irfft(cross, size)[lags], lags
 
 
-def match(a: np.ndarray, b: np.ndarray) -> Lags | None:
+def match(a: Heard, b: Heard) -> Lags | None:
     """Return the lags of b's sound in a's, in seconds of sample times; None where the two share no sound."""
     best: Lags | None = None
     for lag in coarse_lags(a, b):
@@ -144,14 +133,14 @@ def match(a: np.ndarray, b: np.ndarray) -> Lags | None:
     return best
 
 
-def _windows(a: np.ndarray, b: np.ndarray, lag_s: float) -> Lags | None:
+def _windows(a: Heard, b: Heard, lag_s: float) -> Lags | None:
     """Return the lags near `lag_s`, of windows whose correlation has a clear peak."""
-    low, high = max(0.0, -lag_s), min(len(b) / RATE_HZ, len(a) / RATE_HZ - lag_s)
+    low, high = max(0.0, -lag_s), min(len(b.samples) / RATE_HZ, len(a.samples) / RATE_HZ - lag_s)
     if high - low < MIN_OVERLAP_S:
         return None
     rows: list[tuple[float, float, float]] = []
-    for start_s, length_s in _placed(b, low, high):
-        value = _fine(a, b, start_s, length_s, lag_s)
+    for start_s, length_s in _placed(b.onset, low, high):
+        value = _fine(a.samples, b.samples, start_s, length_s, lag_s)
         if value is not None:
             rows.append((start_s + (LEAD_S if length_s == WINDOW_S else 0.5 * length_s), *value))
     if not rows:
@@ -168,9 +157,8 @@ def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
     return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
-def _placed(b: np.ndarray, low_s: float, high_s: float) -> list[tuple[float, float]]:
-    """Return windows (start, length) in seconds: the strongest onsets, and long ones spread evenly."""
-    rise = onsets(b)
+def _placed(rise: np.ndarray, low_s: float, high_s: float) -> list[tuple[float, float]]:
+    """Return windows (start, length) in seconds of onsets: the strongest onsets, and long ones spread evenly."""
     lo, hi = int(low_s * ENVELOPE_HZ), int(high_s * ENVELOPE_HZ)
     peaks = np.flatnonzero(rise == maximum_filter1d(rise, int(0.4 * ENVELOPE_HZ)))
     peaks = peaks[(peaks >= lo) & (peaks < hi)]
@@ -239,15 +227,15 @@ def audio_evidence(
     sigma holds them: TRAVEL_S, or what the distance between the two cameras allows where that is more.
     """
     found: list[Diagnostic] = []
-    prepared: dict[str, np.ndarray] = {}
+    prepared: dict[str, Heard] = {}
     for camera, sound in sounds.items():
         if sound is None:
-            found.append(_finding("audio-missing", camera, "the file has no sound track"))
+            found.append(finding("audio-missing", camera, "the file has no sound track"))
             continue
-        samples, notes = prepare(sound, camera)
+        heard, notes = prepare(sound, camera)
         found += notes
-        if samples is not None:
-            prepared[camera] = samples
+        if heard is not None:
+            prepared[camera] = heard
     names = list(prepared)
     evidence: list[Evidence] = []
     for i, a in enumerate(names):
@@ -257,12 +245,11 @@ def audio_evidence(
                 message = f"{a} and {b} share no sound that stands out."
                 found.append(Diagnostic("audio-no-match", Severity.INFO, message, {"cameras": [a, b]}))
                 continue
-            start_a, start_b = sounds[a].start_s, sounds[b].start_s  # type: ignore[union-attr]
             travel = _travel(a, b, camera_positions_m, clap_m)
-            heard = _evidence(a, b, lags, start_a, start_b, *travel, clap_m is not None)
+            said = _evidence(a, b, lags, prepared[a].start_s, prepared[b].start_s, *travel, clap_m is not None)
             if camera_positions_m is not None and clap_m is None:
-                heard = replace(heard, places_m=(camera_positions_m[a], camera_positions_m[b]))
-            evidence.append(heard)
+                said = replace(said, places_m=(camera_positions_m[a], camera_positions_m[b]))
+            evidence.append(said)
     if evidence and (clap_m is None or camera_positions_m is None):
         found.append(
             Diagnostic(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mocap.core.errors import InputError
-from mocap.media.audio import read_audio, recording_sound
+from mocap.media import audio
+from mocap.media.audio import Sound, Sounds, read_audio, recording_sound
 from mocap.media.probe import probe
 
 RATE = 16000
@@ -93,3 +94,29 @@ def test_a_chapter_without_sound_leaves_a_gap_and_moves_nothing(
     assert len(sound.samples) == 3 * 48000
     assert np.abs(sound.samples[48000:96000]).max() == 0
     assert sound.samples[96000:].min() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_long_sound_lies_in_a_file_and_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path / "a.wav", np.sin(np.arange(3 * RATE) / 9)[None])
+    short = read_audio(path)
+    monkeypatch.setattr(audio, "IN_MEMORY", 1000)
+    long = read_audio(path)
+    assert short is not None
+    assert long is not None
+    assert isinstance(long.samples, np.memmap)
+    assert not isinstance(short.samples, np.memmap)
+    np.testing.assert_array_equal(long.samples, short.samples)
+    assert long.duration_s == pytest.approx(3.0, abs=0.01)
+
+
+def test_sound_is_read_when_it_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def reader(camera: str) -> Callable[[], Sound | None]:
+        return lambda: asked.append(camera)
+
+    sounds = Sounds({"a": reader("a"), "b": reader("b")})
+    assert list(sounds) == ["a", "b"]
+    assert asked == []
+    assert sounds["b"] is None
+    assert asked == ["b"]

@@ -11,6 +11,7 @@ import pytest
 
 from mocap.media.audio import Sound, read_audio
 from mocap.media.probe import probe
+from mocap.sync import audio, hearing
 from mocap.sync.audio import audio_evidence
 from mocap.sync.evidence import Evidence
 from mocap.sync.fuse import fuse
@@ -54,6 +55,24 @@ def test_claps_in_a_room_give_the_offset_to_a_tenth_of_a_millisecond() -> None:
     evidence, _ = audio_evidence({"a": _recording(0.0, 1), "b": _recording(0.73104, 2)})
     assert _lag_s(evidence[0]) == pytest.approx(0.73104, abs=1e-4)
     assert evidence[0].rate_ppm == pytest.approx(0.0, abs=15)
+
+
+def test_long_recordings_are_compared_in_pieces_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    sounds = {"a": _recording(0.0, 1), "b": _recording(0.73104, 2, rate=44100)}
+    [whole], _ = audio_evidence(sounds)
+    monkeypatch.setattr(hearing, "PIECE_S", 2)
+    monkeypatch.setattr(audio, "WHOLE_S", 4)
+    [pieces], _ = audio_evidence(sounds)
+    assert _lag_s(pieces) == pytest.approx(_lag_s(whole), abs=1e-5)
+    assert _lag_s(pieces) == pytest.approx(0.73104, abs=1e-4)
+
+
+def test_ambient_sound_without_claps_is_found_in_a_longer_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "WHOLE_S", 8)
+    hum = np.random.default_rng(5).normal(0.0, 0.1, 30 * RATE).astype(np.float32)
+    later = hum[round(21.5 * RATE) : round(27.5 * RATE)]
+    [found], _ = audio_evidence({"a": Sound(hum, RATE, 0.0), "b": Sound(later, RATE, 0.0)})
+    assert _lag_s(found) == pytest.approx(21.5, abs=1e-4)
 
 
 def test_recordings_of_different_sample_rates_are_compared() -> None:
