@@ -20,7 +20,7 @@ from calibration.refine import RefineResult, refine_extrinsics
 from mocap.analysis.gates import quality_gates
 from mocap.core.arrays import frozen
 from mocap.core.camera import CameraRig
-from mocap.core.diagnostics import Diagnostic
+from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
@@ -153,7 +153,9 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
     A camera that disagrees pulls the result away from the good ones, so then these have no bias to speak of.
     """
     take: SolvedTake = inputs["solve"]
-    gates = quality_gates(take)
+    # As one instant was taken what nothing confirmed and no person either: then it is a warning still.
+    assumed = any(d.code == "times-assumed" and d.severity is Severity.WARNING for d in inputs["times"].diagnostics)
+    gates = quality_gates(take, are_times_assumed=assumed)
     if inputs["refine"].is_refined:
         return gates
     wrong = next((tuple(d.data["cameras"]) for d in gates if d.code == "camera-disagrees"), None)
@@ -163,14 +165,14 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 7, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 12, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
-BIAS = Stage("bias", 2, ("solve", "refine"), _bias, label="checking the cameras against the result")
+SOLVE = Stage("solve", 13, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+BIAS = Stage("bias", 3, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 2, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("clocks", 7, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("clocks", 8, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
     Stage("times", 4, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,

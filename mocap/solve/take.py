@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -38,8 +37,9 @@ from mocap.solve.fit import (
     to_cameras,
     to_points,
 )
-from mocap.solve.implausible import mask_of, without
+from mocap.solve.implausible import mask_of
 from mocap.solve.jumps import impossible_jumps
+from mocap.solve.lone import with_evidence_only
 from mocap.solve.motion_prior import first_prior
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.profile import profile_of, shape_of
@@ -56,8 +56,6 @@ UNMEASURED_SIGMA_M = 0.05
 GAP_ACCELERATION_M_S2 = 10.0
 """How fast uncertainty grows in gaps: half this times the squared time to the nearest measurement."""
 MAX_SIGMA_M = 1.0
-WATCHED, WATCHED_S = 0.3, 0.2
-"""A landmark that every camera sees in less than this share of the frames within this time is not seen."""
 SLIP_M_S = 0.1
 """A planted sole still rolls and gives: its speed, 1 sd."""
 SCALE_SEGMENTS = tuple(
@@ -83,8 +81,9 @@ def solve_take(
     points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
     names, index = _landmarks_in(points)
     dof, fps = freedom(names), float(timeline.fps)
-    observations = _watched(_of_landmarks(observe(detections, rig, timeline), index), timeline.n_frames, fps)
     sigma_px = np.nan_to_num(reconstructed.sigma_px[:, :, index], nan=1.0)
+    observations = _of_landmarks(observe(detections, rig, timeline), index)
+    observations = with_evidence_only(observations, names, points.xyz_m[:, index], sigma_px, fps)
     jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
     too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
     known = np.where(too_fast, np.nan, points.xyz_m[:, index])
@@ -160,20 +159,6 @@ def _of_landmarks(observations: Observations, index: list[int]) -> Observations:
         px_per_unit=observations.px_per_unit[:, :, index],
         score=observations.score[:, :, index],
     )
-
-
-def _watched(observations: Observations, n_frames: int, fps: float) -> Observations:
-    """Return the observations without landmarks that every camera sees in less than a share of the frames around.
-
-    What is drawn there now and then is the other side's, and no other view contradicts it.
-    """
-    seen = observations.seen.astype(float)
-    share = uniform_filter1d(seen, max(3, round(WATCHED_S * fps)), axis=1, mode="nearest")
-    nearest = observations.nearest_frame(n_frames)
-    watched = np.zeros((n_frames, seen.shape[2]), bool)
-    for at, steadily in zip(nearest, share >= WATCHED, strict=True):
-        watched[at[at >= 0]] |= steadily[at >= 0]
-    return without(observations, ~watched)[0]
 
 
 def _fit_performer(

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from scipy.linalg import solve
 
-from mocap.core.observations import Observations
 from mocap.kernels.articulated import N_TRANSLATION
 from mocap.solve.body import LANDMARKS
 from mocap.solve.motion_prior import ACCELERATION_RANGE, MotionPrior, first_prior
 from mocap.solve.pose import Pose, bind_pose, freedom
-from mocap.solve.take import _watched
 
 FPS = 60.0
 DOF = freedom(tuple(n for n in LANDMARKS if n != "Hip"))
@@ -111,23 +109,3 @@ def test_the_process_strays_by_the_range_of_its_degree() -> None:
     first, second = np.diff(np.eye(n), axis=0), np.diff(np.eye(n), 2, axis=0)
     information = by_place * np.eye(n) + by_rate * first.T @ first + prior.usual[-1] ** -2.0 * second.T @ second
     assert np.sqrt(np.linalg.inv(information)[n // 2, n // 2]) == pytest.approx(0.3, rel=0.05)
-
-
-def test_detections_now_and_then_of_a_hidden_landmark_are_left_out() -> None:
-    px_per_unit = np.full((3, 200, 2), 900.0)
-    px_per_unit[:, 80:140, 1] = 0.0
-    px_per_unit[1, 110, 1] = 900.0
-    px_per_unit[1:, :80, 0] = 0.0
-    observations = Observations(
-        xy=np.zeros((3, 200, 2, 2)),
-        px_per_unit=px_per_unit,
-        score=np.ones((3, 200, 2)),
-        frame=np.tile(np.arange(200.0), (3, 1)),
-        R_cam_from_world=np.tile(np.eye(3), (3, 1, 1)),
-        t_cam_from_world_m=np.zeros((3, 3)),
-    )
-    seen = _watched(observations, 200, FPS).seen
-    assert not seen[1, 110, 1]
-    seen[1, 110, 1] = True
-    # one camera that looks on is enough
-    assert (seen == observations.seen).all()
