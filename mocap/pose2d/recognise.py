@@ -57,7 +57,7 @@ def choose_keypoint_set(
         return _requested(requested, count, where), ()
     if names:
         return _named(names, where)
-    known = {name: load_keypoint_set(name) for name in keypoint_set_names()}
+    known = {name: s for name in keypoint_set_names() if any((s := load_keypoint_set(name)).landmarks)}
     candidates = {n: s for n, s in known.items() if len(s) == count}
     if not candidates:
         raise InputError(

@@ -21,8 +21,12 @@ SIZES = {
     "coco17": 17,
     "coco_wholebody133": 133,
     "h36m17": 17,
+    "halpe136": 136,
     "halpe26": 26,
+    "hand21": 21,
+    "mpii16": 16,
 }
+BODIES = [name for name in SIZES if name != "hand21"]
 
 
 def test_all_known_sets_are_there_with_their_size() -> None:
@@ -56,8 +60,8 @@ def test_bones_are_symmetric(name: str) -> None:
     assert {frozenset(points.mirror[i] for i in bone) for bone in bones} == bones
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_every_set_has_the_limbs(name: str) -> None:
+@pytest.mark.parametrize("name", BODIES)
+def test_every_body_has_the_limbs(name: str) -> None:
     points = load_keypoint_set(name)
     bones = {frozenset(points.landmarks[i] for i in bone) for bone in points.bones}
     for side in "LR":
@@ -82,3 +86,16 @@ def test_body_25b_names_the_points_that_openpose_does() -> None:
 def test_an_unknown_set_names_the_available_ones() -> None:
     with pytest.raises(KeyError, match="halpe26"):
         load_keypoint_set("halpe27")
+
+
+def test_halpe136_goes_on_after_halpe26_with_face_and_hands() -> None:
+    names = load_keypoint_set("halpe136").names
+    assert names[:26] == load_keypoint_set("halpe26").names
+    assert (names[26], names[93], names[94], names[115]) == ("face-0", "face-67", "left_hand_root", "right_hand_root")
+
+
+def test_mpii_has_the_order_of_its_annotations() -> None:
+    points = load_keypoint_set("mpii16")
+    assert points.names[:4] == ("RAnkle", "RKnee", "RHip", "LHip")
+    assert points.names[6:11] == ("Pelvis", "Thorax", "UpperNeck", "HeadTop", "RWrist")
+    assert points.landmarks[6:10] == ("Hip", "Neck", "", "Head")

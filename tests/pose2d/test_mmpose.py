@@ -16,6 +16,7 @@ import pytest
 
 from mocap.cli.main import main
 from mocap.core.errors import InputError, SetupError
+from mocap.core.keypoints import load_keypoint_set
 from mocap.media.decode import frames
 from mocap.media.encode import write_video
 from mocap.media.probe import probe
@@ -242,11 +243,16 @@ def test_another_python_than_the_recipes_is_looked_for(monkeypatch: pytest.Monke
 
 
 def test_a_data_sets_keypoints_become_one_of_ours_or_a_set_of_their_own() -> None:
-    coco = mmpose_estimator.load_keypoint_set("coco17")
+    coco = load_keypoint_set("coco17")
     meta = {"dataset": "coco", "names": [n.lower() for n in coco.names], "mirror": list(coco.mirror), "bones": []}
     assert keypoint_set_from_meta(meta).name == "coco17"
     spelt = [n.replace("L", "left_", 1) if n[0] == "L" else n.replace("R", "right_", 1) for n in coco.names]
     assert keypoint_set_from_meta({**meta, "names": [n.lower() for n in spelt]}).name == "coco17"
+    mpii = load_keypoint_set("mpii16")
+    theirs = ["right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax"]
+    theirs += ["upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder"]
+    theirs += ["left_elbow", "left_wrist"]
+    assert keypoint_set_from_meta({**meta, "names": theirs}) == mpii
     own = {"dataset": "mine", "names": ["left_knee", "tail", "right_knee"], "mirror": [2, 1, 0], "bones": [[0, 1]]}
     made = keypoint_set_from_meta(own)
     assert made.name == "mmpose mine"

@@ -131,3 +131,16 @@ def test_real_body_25b_takes_are_recognised(shared: Callable[[str], Path], take:
     files = read_keypoints(folder, ["cam_01", "cam_02", "cam_03", "cam_04"], 60)
     assert {d.keypoint_set.name for d in files.detections.values()} == {"body_25b"}
     assert files.detections["cam_03"].n_frames == 100
+
+
+@pytest.mark.parametrize(("name", "count"), [("mpii16", 16), ("halpe136", 136)])
+def test_sets_with_a_count_of_their_own_are_known_by_it(name: str, count: int) -> None:
+    points, diagnostics = choose_keypoint_set([np.zeros((3, count, 2))], (), None, "a.json")
+    assert points.name == name
+    assert not diagnostics
+
+
+def test_a_single_hand_is_not_taken_for_a_person() -> None:
+    with pytest.raises(InputError) as caught:
+        choose_keypoint_set([np.zeros((3, 21, 2))], (), None, "a.json")
+    assert caught.value.code == "keypoint-count-unknown"
