@@ -19,6 +19,8 @@ CAMERA_LIMIT_PX = 40.0
 CAMERA_RATIO = 3.0
 """A camera stands apart when its median is this many times that of the others."""
 MIN_INLIER_SHARE = 0.5
+SOUND_INLIER_SHARE = 0.75
+"""Expected where nothing but the result itself tells whether the cameras were in step."""
 MIN_DETECTIONS = 50
 """Cameras with fewer confident detections say too little to be judged."""
 MIN_MEASURED_SHARE = 0.6
@@ -28,13 +30,18 @@ MIN_FAR_S = 0.1
 MAX_RAW_BONE_SD_M = 0.06
 
 
-def quality_gates(take: SolvedTake, quality: Quality | None = None) -> tuple[Diagnostic, ...]:
-    """Return a finding of severity QUALITY for every gate that `take` fails; none for a sound take."""
+def quality_gates(
+    take: SolvedTake, quality: Quality | None = None, *, are_times_assumed: bool = False
+) -> tuple[Diagnostic, ...]:
+    """Return a finding of severity QUALITY for every gate that `take` fails; none for a sound take.
+
+    are_times_assumed: whether nothing tied the cameras' clocks together, so that the result must show that they fit.
+    """
     if take.motion.timeline.n_frames == 0:
         return ()
     quality = quality or measure_quality(take)
     found = (
-        _cameras(take, quality),
+        _cameras(take, quality, SOUND_INLIER_SHARE if are_times_assumed else MIN_INLIER_SHARE),
         _measured(take),
         _far(take, quality),
         _bones(quality),
@@ -42,7 +49,7 @@ def quality_gates(take: SolvedTake, quality: Quality | None = None) -> tuple[Dia
     return tuple(d for d in found if d is not None)
 
 
-def _cameras(take: SolvedTake, quality: Quality) -> Diagnostic | None:
+def _cameras(take: SolvedTake, quality: Quality, min_inlier_share: float) -> Diagnostic | None:
     figures = camera_figures(take, quality)
     judged = {name: f for name, f in figures.items() if f["n_detections"] >= MIN_DETECTIONS}
     scale = _picture_scale(take)
@@ -53,7 +60,7 @@ def _cameras(take: SolvedTake, quality: Quality) -> Diagnostic | None:
         own = median_px.get(name, 0.0)
         others = sorted(m for other, m in median_px.items() if other != name)
         typical = others[(len(others) - 1) // 2] if others else 0.0
-        if f["inlier_share"] < MIN_INLIER_SHARE or (own > CAMERA_LIMIT_PX and own > CAMERA_RATIO * typical):
+        if f["inlier_share"] < min_inlier_share or (own > CAMERA_LIMIT_PX and own > CAMERA_RATIO * typical):
             bad[name] = f"{name} {_px(f['reproj_median_px'])} off (median), {f['inlier_share']:.0%} fit"
     if not bad:
         return None
@@ -63,7 +70,7 @@ def _cameras(take: SolvedTake, quality: Quality) -> Diagnostic | None:
         Severity.QUALITY,
         f"The result contradicts what some cameras saw: {'; '.join(bad.values())}; the others: "
         f"{', '.join(rest) or 'none'}. Expected a median below {CAMERA_LIMIT_PX:.0f} px (pictures 1920 px long) and at "
-        f"least {MIN_INLIER_SHARE:.0%} of the detections fitting. Such a camera was moved, mixed up with another or "
+        f"least {min_inlier_share:.0%} of the detections fitting. Such a camera was moved, mixed up with another or "
         "is out of sync: check the names and the order of the recordings, then the sync, then the calibration.",
         {
             "cameras": {name: figures[name] for name in bad},

@@ -58,6 +58,17 @@ def test_a_camera_of_which_most_detections_were_rejected_disagrees(new_take: New
     assert (found.code, list(found.data["cameras"])) == ("camera-disagrees", ["cam4"])
 
 
+def test_where_nothing_ties_the_clocks_more_detections_must_fit(new_take: NewTake) -> None:
+    take = new_take(n_frames=60)
+    inlier = take.inlier_probability.copy()
+    inlier[3, ::3] = 0.01
+    doubtful = replace(take, inlier_probability=inlier)
+    assert codes(doubtful) == []
+    (found,) = quality_gates(doubtful, are_times_assumed=True)
+    assert (found.code, list(found.data["cameras"])) == ("camera-disagrees", ["cam4"])
+    assert quality_gates(take, are_times_assumed=True) == ()
+
+
 def test_a_result_far_from_two_views_in_many_frames_disagrees(new_take: NewTake) -> None:
     # Over all frames but in one keypoint: the cameras' medians stay small.
     take = new_take(n_frames=13)

@@ -215,7 +215,8 @@ def test_clips_of_different_moments_are_said_not_to_fit(
         film(shoot, camera, path, 20.0 * c + 0.37 * c + np.arange(60) / 30)
     assert mocap("import", fresh, "walk", *sorted(tmp_path.glob("cam*.mp4")))[0] == 0
     status, data = mocap("run", fresh)
-    assert status == 3, data
+    # This performer hardly moves, so that the views fit at any instant: no failure, but said.
+    assert status == 0, data
     found = {d["code"]: d["message"] for d in data["takes"]["walk"]["diagnostics"]}
     assert "cam1, cam2, cam3" in found["times-assumed"]
     assert "may not overlap in time" in found["times-assumed"]

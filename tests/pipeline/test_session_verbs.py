@@ -161,7 +161,7 @@ def test_what_was_found_about_the_rig_is_said_at_import_and_in_every_report(
 @pytest.mark.parametrize(
     ("chosen", "code"),
     [([0, 1], "camera-count-mismatch"), ([0, 1, 1], "video-twice"), ([], "usage")],
-    ids=["one-missing", "one-twice", "none"],
+    ids=["one-missing-and-no-names", "one-twice", "none"],
 )
 def test_videos_that_are_not_the_rigs_cameras_are_refused(
     chosen: list[int], code: str, session: Path, shoot: Any, mocap: Mocap, tmp_path: Path
@@ -170,6 +170,8 @@ def test_videos_that_are_not_the_rigs_cameras_are_refused(
     videos = [shoot.videos[c] for c in chosen]
     if chosen == [0, 1, 1]:
         videos[2] = Path(shutil.copy(videos[1], tmp_path / "again" / videos[1].name))
+    if chosen == [0, 1]:
+        videos = [Path(shutil.copy(v, tmp_path / f"{name}.mp4")) for v, name in zip(videos, "ab", strict=True)]
     status, data = mocap("import", session, "walk", *videos)
     assert status == (2 if code == "usage" else 1)
     assert data["error"]["code"] == code
