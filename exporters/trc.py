@@ -80,11 +80,11 @@ def read_trc(path: Path) -> tuple[list[str], float, np.ndarray, np.ndarray]:
     header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
     require(header["Units"] == "m", f"unit {header['Units']} instead of m")
     names = [cell for cell in lines[3].split("\t")[2:] if cell]
-    table = [[float(cell) if cell else np.nan for cell in line.split("\t")] for line in lines[5:]]
-    width = 2 + 3 * len(names)
-    require(all(len(row) == width for row in table), f"rows that are not {width} cells wide")
-    require(int(header["NumFrames"]) == len(table), f"{len(table)} rows where the header says {header['NumFrames']}")
-    data = np.array(table, np.float64).reshape(-1, width)
+    rows, width = lines[5:], 2 + 3 * len(names)
+    require(all(line.count("\t") == width - 1 for line in rows), f"rows that are not {width} cells wide")
+    require(int(header["NumFrames"]) == len(rows), f"{len(rows)} rows where the header says {header['NumFrames']}")
+    filled = ["\t".join(cell or "nan" for cell in line.split("\t")) if "\t\t" in f"{line}\t" else line for line in rows]
+    data = np.loadtxt(filled, delimiter="\t", ndmin=2) if filled else np.empty((0, width))
     return names, float(header["DataRate"]), data[:, 1], world_from_yup(data[:, 2:].reshape(len(data), -1, 3))
 
 

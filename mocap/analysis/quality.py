@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -64,8 +65,19 @@ class Quality:
     contacts: tuple[ContactFigures, ...]
 
 
+_MEASURED: WeakKeyDictionary[SolvedTake, Quality] = WeakKeyDictionary()
+"""Gates and reports ask for the same take's figures one after another; takes never change."""
+
+
 def measure_quality(take: SolvedTake) -> Quality:
-    """Return all figures of `take`."""
+    """Return all figures of `take`; measured once for as long as it lives."""
+    known = _MEASURED.get(take)
+    if known is None:
+        known = _MEASURED[take] = _measured(take)
+    return known
+
+
+def _measured(take: SolvedTake) -> Quality:
     residual = residuals_px(take, take.keypoints)
     is_confident = (take.detections.score[:, :, 0] >= CONFIDENT_SCORE) & np.isfinite(residual)
     return Quality(
