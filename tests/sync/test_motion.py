@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.core.timeline import TimeMap
 from mocap.pose2d.detections import CameraDetections
+from mocap.sync.fuse import fuse
 from mocap.sync.motion import motion_evidence, synchronise_motion
 from mocap.sync.synchronise import Sources, synchronise
 from mocap.synth.detections import Faults
@@ -132,3 +134,14 @@ def test_views_of_different_performers_without_a_rig_are_not_tied(make_views: Ma
     first, other = make_views({}), make_views({}, people=[Lively(6)], seed=14)
     found = motion_evidence({"cam1": first["cam1"], "cam3": other["cam3"]})
     assert all(e.sigma_s > 0.5 for e in found.evidence)
+
+
+def test_what_is_wrong_with_one_view_is_not_averaged_away_over_its_pairs(
+    rig: CameraRig, clocks: dict[str, TimeMap], make_views: MakeViews
+) -> None:
+    views = make_views(clocks)
+    evidence = motion_evidence(views).evidence
+    assert all(0 < e.bias_s < e.sigma_s for e in evidence)
+    sigma_s = fuse(evidence, list(views)).maps[rig.names[1]].sigma_s
+    unrelated = [replace(e, sigma_s=float(np.hypot(e.sigma_s, np.sqrt(2) * e.bias_s)), bias_s=0.0) for e in evidence]
+    assert sigma_s > fuse(unrelated, list(views)).maps[rig.names[1]].sigma_s
