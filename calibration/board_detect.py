@@ -86,7 +86,7 @@ def detect_board(
     if not views.is_seen.any():
         raise not_found(samples, board)
     notes = (*plan.diagnostics, *notes_on_layout(board, finding), *notes_on_print(samples, finding))
-    notes = (*notes, *notes_on_cameras(views))
+    notes = (*notes, *notes_on_cameras(views, samples))
     return without_blurred(replace(views, diagnostics=notes))
 
 

@@ -37,9 +37,8 @@ def not_found(samples: Mapping[str, Sequence[np.ndarray]], board: BoardSpec) -> 
             f"{other.columns}x{other.rows}.",
             f"Give --board {other.text} (inner corners are one fewer than squares).",
         )
-    blurs = {camera: np.array([blur_px(g) for g in grays]) for camera, grays in samples.items()}
-    blurred = {c: float(np.nanmedian(b)) for c, b in blurs.items() if np.isfinite(b).any()}
-    blurred = {c: b for c, b in blurred.items() if b > BLURRED_PX}
+    blurs = {camera: _typical_blur_px(grays) for camera, grays in samples.items()}
+    blurred = {c: b for c, b in blurs.items() if b > BLURRED_PX}
     if blurred and len(blurred) >= 0.5 * len(samples):
         listing = ", ".join(f"{c} by {b:.1f} px" for c, b in blurred.items())
         return InputError(
@@ -55,6 +54,12 @@ def not_found(samples: Mapping[str, Sequence[np.ndarray]], board: BoardSpec) -> 
         "Check --board against the printed board, that the clips show it large enough (markers of 20 pixels), and that "
         "it is held still now and then.",
     )
+
+
+def _typical_blur_px(grays: Sequence[np.ndarray]) -> float:
+    """Return the median blur of pictures; NaN where none has edges."""
+    blurs = np.array([blur_px(g) for g in grays])
+    return float(np.nanmedian(blurs)) if np.isfinite(blurs).any() else float("nan")
 
 
 def blur_px(gray: np.ndarray, added_px: float = 1.5) -> float:
@@ -162,15 +167,22 @@ def _differences(asked: BoardSpec, found: BoardSpec) -> str:
     return ", ".join(words)
 
 
-def notes_on_cameras(views: BoardViews) -> list[Diagnostic]:
-    """Return findings on cameras that see the board rarely, not at all, or blurred."""
+def notes_on_cameras(views: BoardViews, samples: Mapping[str, Sequence[np.ndarray]]) -> list[Diagnostic]:
+    """Return findings on cameras that see the board rarely, not at all, or blurred; samples: pictures by camera."""
     notes: list[Diagnostic] = []
     n_views = views.is_seen.any(-1).sum(-1)
     for c, camera in enumerate(views.camera_names):
         n = int(n_views[c])
         n_looked = int(np.isfinite(views.time_s[c]).sum())
         data = {"camera": camera, "n_views": n, "n_frames": n_looked}
-        if n == 0:
+        blur = _typical_blur_px(samples[camera]) if n == 0 else np.nan
+        if blur > BLURRED_PX:
+            message = (
+                f"{camera}: the board was not found in any of {n_looked} frames, whose edges are blurred by {blur:.1f} "
+                "px (sharp footage by less than 1). Focus, add light or shorten the exposure."
+            )
+            notes.append(Diagnostic("board-blurred", Severity.WARNING, message, {**data, "blur_px": blur}))
+        elif n == 0:
             message = f"{camera}: the board was not found in any of {n_looked} frames; film it in front of this camera."
             notes.append(Diagnostic("board-not-seen", Severity.WARNING, message, data))
         elif n < min(_FEW_FRAMES, n_looked):

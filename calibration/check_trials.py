@@ -27,6 +27,7 @@ SURE_CHANGE = 7.0
 """Drop of the cost, per correlated error, by which the old pose must be the better one before a change: a likelihood
 ratio that chance reaches once in a thousand takes (A. Wald, "Sequential tests of statistical hypotheses", 1945)."""
 N_ITERATIONS = 10
+MOST_CONFIDENT = 0.9995
 MIN_SEEN = 30
 """Keypoints of one camera that tell when it moved."""
 
@@ -67,11 +68,14 @@ class Trial:
 
     @property
     def confidence(self) -> float:
-        """0..1: the normal distribution's for the paired t, one-sided (Abramowitz and Stegun 7.1.26)."""
+        """0..1: the normal distribution's for the paired t, one-sided (Abramowitz and Stegun 7.1.26).
+
+        Never certainty: with few parts of a take the tails are heavier than the normal distribution's.
+        """
         x = max(self.t, 0.0) / np.sqrt(2.0)
         k = 1.0 / (1.0 + 0.3275911 * x)
         series = k * (0.254829592 + k * (-0.284496736 + k * (1.421413741 + k * (-1.453152027 + k * 1.061405429))))
-        return float(1.0 - series * np.exp(-x * x))
+        return min(float(1.0 - series * np.exp(-x * x)), MOST_CONFIDENT)
 
 
 class Judge:

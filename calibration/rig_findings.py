@@ -45,6 +45,7 @@ def require_views(views: BoardViews, flat: Views) -> None:
     n_views = np.bincount(flat.camera, minlength=flat.n_cameras)
     blind = [n for n, k in zip(views.camera_names, n_views, strict=True) if k == 0]
     seeing = [n for n, k in zip(views.camera_names, n_views, strict=True) if k > 0]
+    _require_focus(views, blind)
     if len(seeing) < 2:
         raise InputError(
             "board-one-camera",
@@ -56,6 +57,20 @@ def require_views(views: BoardViews, flat: Views) -> None:
             "rig-disconnected",
             f"The board is never seen by {', '.join(blind)}.",
             f"Hold the board where {blind[0]} and {seeing[0]} see it at once, and film again.",
+        )
+
+
+def _require_focus(views: BoardViews, blind: list[str]) -> None:
+    """Raise where cameras that never see the board have blurred pictures: that is why."""
+    blurs = {d.data["camera"]: d.data["blur_px"] for d in views.diagnostics if "blur_px" in d.data}
+    blurred = {n: blurs[n] for n in blind if n in blurs}
+    if blurred:
+        listing = ", ".join(f"{n} by {b:.1f} px" for n, b in blurred.items())
+        raise InputError(
+            "board-blurred",
+            f"The board is never found in {', '.join(blind)}: pictures are blurred ({listing}; sharp footage by less "
+            "than 1).",
+            f"Focus {', '.join(blurred)}, add light or shorten the exposure, and film again.",
         )
 
 
@@ -102,7 +117,7 @@ def require_synchronous(flat: Views, poses: ViewPoses, pairs: list[Pair], views:
     if not late:
         _require_one_take(flat, poses, pairs, views)
         return
-    reference, behind = _behind([(p.first, p.second, lag) for p, lag, _ in late], len(views.camera_names))
+    reference, behind = cameras_behind([(p.first, p.second, lag) for p, lag, _ in late], len(views.camera_names))
     period_s = _period_s(views)
     text = ", ".join(
         f"{views.camera_names[c]} is about {abs(n) * period_s:.2f} s {_side(n)}" for c, n in behind.items()
@@ -151,15 +166,17 @@ def _period_s(views: BoardViews) -> float:
     return float(np.nanmedian(step)) if np.isfinite(step).any() else float("nan")
 
 
-def _behind(late: list[tuple[int, int, int]], n_cameras: int) -> tuple[int, dict[int, int]]:
-    """Return the camera in step with most others, and by how many instants which cameras lag it.
+def cameras_behind(late: list[tuple[int, int, int]], n_cameras: int) -> tuple[int, dict[int, int]]:
+    """Return the camera in step with most others, of those asked about, and by how many instants which lag it.
 
     late: first and second camera and the instants by which the second lags.
     """
     lag = np.zeros((n_cameras, n_cameras), int)
     for first, second, n in late:
         lag[first, second], lag[second, first] = n, -n
-    reference = int(np.argmin((lag != 0).sum(1)))
+    n_late = (lag != 0).sum(1)
+    # A camera that was asked about with no late one says nothing of it.
+    reference = int(np.argmin(np.where(n_late > 0, n_late, n_cameras)))
     return reference, {c: int(n) for c, n in enumerate(lag[reference]) if n}
 
 

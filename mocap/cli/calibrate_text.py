@@ -19,9 +19,9 @@ def finding_lines(diagnostics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def failed_text(diagnostics: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the first line says of checks that failed."""
-    n = sum(str(d["severity"]) == "quality" for d in diagnostics)
-    return f", {n} check{'s' if n > 1 else ''} FAILED" if n else ""
+    """Return what the first line says of checks that failed, by their codes."""
+    codes = [str(d["code"]) for d in diagnostics if str(d["severity"]) == "quality"]
+    return f", check{'s' if len(codes) > 1 else ''} FAILED: {', '.join(codes)}" if codes else ""
 
 
 def figure(value: float | None, digits: int, unit: str) -> str:

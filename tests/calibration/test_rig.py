@@ -12,6 +12,7 @@ from calibration.board import parse_board
 from calibration.board_views import BoardViews
 from calibration.lens_prior import LensPrior
 from calibration.rig import RigResult, Verdict, calibrate_rig
+from calibration.rig_findings import cameras_behind
 from mocap.core.camera import CameraRig, Intrinsics, LensModel
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project
@@ -203,6 +204,10 @@ def smooth_shoot(rig: CameraRig, n_frames: int) -> np.ndarray:
         cam = world @ c.R_cam_from_world.T + c.t_cam_from_world_m
         out.append(project(cam, c.intrinsics.focal_px, c.intrinsics.center_px, c.intrinsics.distortion))
     return np.stack(out) + 0.3 * rng.standard_normal((len(out), n_frames, len(BOARD.corners_m), 2))
+
+
+def test_a_camera_that_shares_no_late_view_is_not_the_one_others_are_behind():
+    assert cameras_behind([(0, 2, 7), (2, 3, -7)], 4) == (0, {2: 7})
 
 
 def test_a_board_with_other_columns_is_noticed():

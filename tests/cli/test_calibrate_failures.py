@@ -104,6 +104,7 @@ TWO = GOOD[:2]
             "of the print",
         ),
         ((blurred,) * 2, SPEC, "board-blurred", "cam1 by 3.", "Focus"),
+        ((as_it_is, blurred, as_it_is), SPEC, "board-blurred", "never found in cam2", "Focus cam2"),
         ((empty, as_it_is, empty), SPEC, "board-one-camera", "cam2 alone, not by cam1, cam3", "two cameras see it"),
         ((as_it_is, empty, as_it_is), SPEC, "rig-disconnected", "never seen by cam2", "where cam2 and cam1 see it"),
         (
@@ -116,7 +117,7 @@ TWO = GOOD[:2]
         ((as_it_is, mirrored, as_it_is), SPEC, "video-mirrored", "video of cam2 is mirrored", "flip that video"),
         ((as_it_is, late, as_it_is), SPEC, "clips-not-synchronous", "cam2 is about 0.42 s behind cam1", "mocap sync"),
     ],
-    ids=["size", "dictionary", "lengths", "blur", "one-camera", "blind", "halves", "mirrored", "late"],
+    ids=["size", "dictionary", "lengths", "blur", "one-blurred", "one-camera", "blind", "halves", "mirrored", "late"],
 )
 def test_the_cause_and_the_remedy_are_named_and_old_results_stay(
     edits: tuple[Edit, ...], spec: str, code: str, cause: str, do: str, clips: Clips, tmp_path: Path, capsys: Capture
