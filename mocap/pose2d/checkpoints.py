@@ -40,10 +40,16 @@ class Checkpoints:
             self.begin += len(xy_px)
             self.n_decoded += n_decoded
 
+    @property
+    def n_persons(self) -> int:
+        """Persons that the parts know, before they are restored."""
+        return max((xy.shape[1] for _, xy, _ in self._parts), default=0)
+
     def restore(self, xy_px: np.ndarray, score: np.ndarray) -> None:
         """Put what is known into arrays [frame person keypoint 2] and [frame person keypoint] of the whole video."""
         for first, xy, s in self._parts:
-            xy_px[first : first + len(xy)], score[first : first + len(xy)] = xy, s
+            part = (slice(first, first + len(xy)), slice(xy.shape[1]))
+            xy_px[part], score[part] = xy, s
         self._parts = []
 
     def is_due(self, frame: int) -> bool:

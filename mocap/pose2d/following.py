@@ -19,7 +19,7 @@ from mocap.media.probe import VideoInfo
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import KEYPOINT_MARGIN, Crops
 from mocap.pose2d.topdown_crop import PADDING, Window, shaped, window_from_box
-from mocap.pose2d.tracks import KEEP_SCORE, MAX_PERSONS, PersonTracks, Sighting, from_json, to_json
+from mocap.pose2d.tracks import KEEP_SCORE, PersonTracks, Sighting, from_json, to_json
 
 KEY_INTERVAL_S = 1 / 6
 """The detector runs this often."""
@@ -124,7 +124,7 @@ def followed(
     pictures: Iterable[Frame], info: VideoInfo, n_points: int, look: Look, find: Find, checkpoints: Checkpoints
 ) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of everyone found in a video."""
-    work = _Following(_Results(info.n_frames, MAX_PERSONS, n_points, checkpoints), PersonTracks(), look, find)
+    work = _Following(_Results(info.n_frames, 0, n_points, checkpoints), PersonTracks(), look, find)
     by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
     step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
     buffer: list[Frame] = []
@@ -183,17 +183,23 @@ def box_from_sighting(place: Sighting) -> np.ndarray:
 
 
 class _Results:
-    """Where keypoints go once they are there."""
+    """Where keypoints go once they are there: room for the whole video, of everyone who was seen so far."""
 
     def __init__(self, n_frames: int, n_persons: int, n_points: int, checkpoints: Checkpoints) -> None:
-        self._xy_px = np.full((n_frames, n_persons, n_points, 2), np.nan, np.float32)
-        self._score = np.zeros((n_frames, n_persons, n_points), np.float32)
+        shape = (n_frames, max(n_persons, checkpoints.n_persons), n_points)
+        # Filled, not only promised: an hour's results take their memory at once, and no more as it goes on.
+        self._xy_px = np.full((*shape, 2), np.nan, np.float32)
+        self._score = np.full(shape, 0.0, np.float32)
         self._checkpoints = checkpoints
         checkpoints.restore(self._xy_px, self._score)
         self._in_works: deque[tuple[int, int, Future[Answer] | Future[Found]]] = deque()
 
     def add(self, f: int, p: int, answer: Future[Answer] | Future[Found]) -> None:
         """Expect an answer; waits while too many are in the works."""
+        if p >= self._score.shape[1]:
+            n_more = ((0, 0), (0, p + 1 - self._score.shape[1]), (0, 0))
+            self._xy_px = np.pad(self._xy_px, (*n_more, (0, 0)), constant_values=np.nan)
+            self._score = np.pad(self._score, n_more)
         self._in_works.append((f, p, answer))
         while len(self._in_works) > MAX_IN_WORKS:
             self._store()

@@ -127,3 +127,15 @@ def test_given_crops_continue_too(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept(info: VideoInfo) -> None:
     assert not Checkpoints().is_due(10**6)
     run(info, Scene(), None)
+
+
+def test_memory_is_taken_for_those_who_were_seen_only(info: VideoInfo, tmp_path: Path) -> None:
+    scene = Scene()
+    with pytest.raises(Broken):
+        run(info, scene, tmp_path, 207)
+    shapes = []
+    for part in sorted(tmp_path.iterdir()):
+        with np.load(part) as kept:
+            shapes.append(kept["xy_px"].shape[1])
+    assert shapes == sorted(shapes)
+    assert shapes[-1] == 2  # a slot for each of both people, none for those who never came
