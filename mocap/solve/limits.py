@@ -13,7 +13,7 @@ import numpy as np
 from mocap.kernels.rotations import quat_conjugate, quat_exp, quat_multiply, quat_rotate
 from mocap.solve.body import JOINT_NAMES
 
-LIMIT_SIGMA_RAD = np.radians(1.0)
+LIMIT_SIGMA_RAD = np.radians(0.3)
 """How far a joint gives beyond its range, 1 sd."""
 _MIRROR_ROTATION = np.array([-1.0, 1.0, -1.0])
 _MIRROR_PLACE = np.array([1.0, -1.0, 1.0])
