@@ -27,8 +27,8 @@ ANNEALING = (1e6, 1e4, 1e3, 100.0, 30.0)
 NOISE_FACTOR = 4.0
 """A jump counts when it exceeds its limit by this many standard deviations of its own uncertainty."""
 MIN_AGREEING = 3
-"""So many views that agree on another place than the solve's are no coincidence; nor are two where only two see."""
-AGREE_PX_SIGMA = 3.0
+"""So many views that agree on another place than the solve's are no coincidence; nor are two that none contradicts."""
+AGREE_SD = 3.0
 
 
 def framewise_points(
@@ -147,41 +147,89 @@ def agreeing_elsewhere(
     observations: Observations,
     sigma_px: np.ndarray,
     fps: float,
-) -> list[Entry]:
+) -> tuple[list[Entry], np.ndarray]:
     """Return where views that the solve rejected agree with each other on a place that cannot be reached in time.
 
-    solved_m [frame landmark 3]; rejected, observations and sigma_px [camera frame landmark].
+    solved_m [frame landmark 3]; rejected, observations and sigma_px [camera frame landmark]. The second value
+    [camera frame landmark] marks the observations that show that place rather than the solved one: a view along whose
+    rays a jump goes hardly tells the two apart.
     """
-    o = observations
-    n_frames = len(solved_m)
+    o, n_frames = observations, len(solved_m)
     nearest = o.nearest_frame(n_frames)
+    column = np.full((len(nearest), n_frames), -1)
+    for c, row in enumerate(nearest):
+        column[c, row[row >= 0]] = np.flatnonzero(row >= 0)
     count = o.on_timeline(rejected.astype(float), n_frames)
     n_seen = o.on_timeline(o.seen.astype(float), n_frames)
-    found: list[Entry] = []
-    for k, name in enumerate(names):
-        frames = np.flatnonzero((count[:, k] >= MIN_AGREEING) | ((count[:, k] == 2) & (n_seen[:, k] == 2)))
-        if len(frames) == 0:
+    shown = np.zeros(o.seen.shape, bool)
+    frames, k = np.nonzero((count >= 2) & (2 * count >= n_seen))
+    if len(frames) == 0:
+        return [], shown
+    camera, at = np.arange(len(nearest))[:, None], np.maximum(column[:, frames], 0)
+    seen = (column[:, frames] >= 0) & o.seen[camera, at, k]
+    px = np.where(seen, o.px_per_unit[camera, at, k], 0.0)
+    views = (o.xy[camera, at, k], px, o.R_cam_from_world, o.t_cam_from_world_m)
+    used, sigma = seen & rejected[camera, at, k], sigma_px[camera, at, k]
+    place, off = _where_most_agree(views, used, sigma)
+    off_solved = _distance_sd(solved_m[frames, k], views, sigma)
+    is_there = seen & (off < AGREE_SD)
+    n_agree = (is_there & used).sum(0)
+    # two views agree by chance at times; where none is left for the solved place they need no third
+    for_solved = (seen & ~used & ~is_there).sum(0)
+    agree = (n_agree >= MIN_AGREEING) | ((n_agree == 2) & (for_solved == 0))
+    needed = np.nan_to_num(np.linalg.norm(place - solved_m[frames, k], axis=-1) * fps**2)
+    limit = np.array([acceleration_limit_m_s2(name) for name in names])
+    impossible = agree & (needed > limit[k])
+    c, n = np.nonzero(is_there & (off < off_solved) & impossible)
+    shown[c, at[c, n], k[n]] = True
+    value = np.zeros((n_frames, len(names)))
+    value[frames[impossible], k[impossible]] = needed[impossible]
+    found = [
+        Entry(name, first, last, TOO_FAST, float(value[first : last + 1, i].max()), float(limit[i]), "acceleration")
+        for i, name in enumerate(names)
+        for first, last in stretches(value[:, i] > 0)
+    ]
+    return found, shown
+
+
+Views = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Places [camera n 2], their scale [camera n], and the cameras' R [camera 3 3] and t [camera 3]."""
+
+
+def _where_most_agree(views: Views, used: np.ndarray, sigma_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points [n 3] on which most of the views used [camera n] agree, and the distance of every view in sd.
+
+    One of them may be wrong by itself: the triangulation is repeated with weights, and where that leaves a view out of
+    agreement, once more from the views without each one.
+    """
+    place, off = _agreed(views, used, sigma_px, used)
+    for c in range(len(used)):
+        without = used & (np.arange(len(used)) != c)[:, None]
+        missing = ((off < AGREE_SD) & used).sum(0) < used.sum(0)
+        again = np.flatnonzero(used[c] & missing & (without.sum(0) >= 2))
+        if len(again) == 0:
             continue
-        column = np.full((len(nearest), n_frames), -1)
-        for c, row in enumerate(nearest):
-            column[c, row[row >= 0]] = np.flatnonzero(row >= 0)
-        column = column[:, frames]
-        camera, at = np.arange(len(nearest))[:, None], np.maximum(column, 0)
-        used = np.where(column >= 0, rejected[camera, at, k], False)
-        xy, px, sigma = o.xy[camera, at, k], o.px_per_unit[camera, at, k], sigma_px[camera, at, k]
-        place = triangulate_dlt(xy, used * px / sigma, o.R_cam_from_world, o.t_cam_from_world_m)
-        geometry = (xy[:, :, None], np.where(used, px, 0.0)[..., None], o.R_cam_from_world, o.t_cam_from_world_m)
-        off = residuals_px(place[:, None], *geometry)[:, :, 0] / sigma[..., None]
-        distance = np.where(used, np.linalg.norm(np.nan_to_num(off, nan=np.inf), axis=-1), np.nan)
-        n_agree = (distance < AGREE_PX_SIGMA).sum(0)
-        agree = (n_agree >= np.minimum(MIN_AGREEING, n_seen[frames, k])) & (n_agree >= 0.6 * used.sum(0))
-        needed = np.linalg.norm(place - solved_m[frames, k], axis=-1) * fps**2
-        limit = acceleration_limit_m_s2(name)
-        mask = np.zeros(n_frames, bool)
-        mask[frames[agree & (needed > limit)]] = True
-        value = np.zeros(n_frames)
-        value[frames] = np.nan_to_num(needed)
-        for first, last in stretches(mask):
-            worst = float(value[first : last + 1].max())
-            found.append(Entry(name, first, last, TOO_FAST, worst, limit, "acceleration"))
-    return found
+        part = (views[0][:, again], views[1][:, again], *views[2:])
+        other, off_other = _agreed(part, without[:, again], sigma_px[:, again], used[:, again])
+        more = ((off_other < AGREE_SD) & used[:, again]).sum(0) > ((off[:, again] < AGREE_SD) & used[:, again]).sum(0)
+        place[again[more]], off[:, again[more]] = other[more], off_other[:, more]
+    return place, off
+
+
+def _agreed(views: Views, start: np.ndarray, sigma_px: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points [n 3] and distances [camera n] in sd by weighted triangulation, first from the views `start`."""
+    xy, px_per_unit, *cameras = views
+    place = triangulate_dlt(xy, start * px_per_unit / sigma_px, *cameras)
+    off = _distance_sd(place, views, sigma_px)
+    for scale_squared in ANNEALING[1:] if start is used else ANNEALING[-2:]:
+        weight = np.where(used, np.sqrt(geman_mcclure(np.minimum(off, 1e6) ** 2, scale_squared)), 0.0)
+        place = triangulate_dlt(xy, weight * px_per_unit / sigma_px, *cameras)
+        off = _distance_sd(place, views, sigma_px)
+    return place, off
+
+
+def _distance_sd(points_m: np.ndarray, views: Views, sigma_px: np.ndarray) -> np.ndarray:
+    """Return how far [camera n] views are from points [n 3], in standard deviations; inf where nothing is seen."""
+    xy, px_per_unit, *cameras = views
+    off = residuals_px(points_m[:, None], xy[:, :, None], px_per_unit[..., None], *cameras)[:, :, 0]
+    return np.linalg.norm(np.nan_to_num(off / sigma_px[..., None], nan=np.inf), axis=-1)

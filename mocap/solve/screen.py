@@ -103,15 +103,17 @@ def set_aside(
     """Return the evidence with what no body can do rejected, counted by reason, and logged.
 
     Short jumps, which points and solve passed over by themselves, are told apart from single wrong detections here: the
-    rejected views agree with each other. `index` are the keypoints of the landmarks `names`.
+    rejected views agree with each other, and views that show the same are rejected with them. `index` are the keypoints
+    of the landmarks `names`.
     """
     probability = evidence.inlier_probability.copy()
     of_body = probability[:, :, index]
     of_body[screened.left_out] = 0.0
-    rejected = (of_body < USED) & observations.seen
-    unexplained = rejected & ~screened.left_out
+    unexplained = (of_body < USED) & observations.seen & ~screened.left_out
     solved = keypoints.xyz_m[:, index]
-    late = agreeing_elsewhere(names, solved, unexplained, observations, sigma_px, fps)
+    late, shown = agreeing_elsewhere(names, solved, unexplained, observations, sigma_px, fps)
+    of_body[shown] = 0.0
+    rejected = (of_body < USED) & observations.seen
     entries = merged([*screened.entries, *late])
     counts = counted(entries, names, observations, rejected, len(solved))
     probability[:, :, index] = of_body
