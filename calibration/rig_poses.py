@@ -121,16 +121,8 @@ def view_poses(views: Views, lens: np.ndarray, models: tuple[LensModel, ...], n_
     xy = normalised(views, lens, models)
     H, _ = homographies(xy, views.corners_m[:, :2])
     R, t = pose_of_homography(H)
-    doubled = Views(
-        np.tile(views.camera, 2),
-        np.arange(2 * n),
-        np.tile(views.xy_px, (2, 1, 1)),
-        views.corners_m,
-        views.n_cameras,
-        2 * n,
-    )
-    first = _refined(doubled.select(np.arange(n)), lens, models, R, t, n_iterations)
-    second = _refined(doubled.select(np.arange(n)), lens, models, other_pose(*first[:2]), first[1], n_iterations)
+    first = _refined(views, lens, models, R, t, n_iterations)
+    second = _refined(views, lens, models, other_pose(*first[:2]), first[1], n_iterations)
     R2, t2, error, residuals = (np.stack([a, b], 1) for a, b in zip(first, second, strict=True))
     finite = error[np.isfinite(error).all(1)].min(1)
     # One scale for both candidates and all views: their costs are compared.
