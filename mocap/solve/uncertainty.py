@@ -25,6 +25,9 @@ STEP_FRAMES = 5
 """Uncertainty is found for every fifth frame and interpolated: it changes slowly."""
 STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
+LESS_THAN_WHITE = 0.92
+"""Bodies accelerate less at high frequencies than the white prior thinks: what that takes off variances between
+detections; measured on synthetic takes."""
 BODY_SIGMA_M = 0.0008
 """What a rigid body of estimated proportions cannot follow of another such body; measured on synthetic takes."""
 MAX_MISFIT_M = 0.1
@@ -74,7 +77,7 @@ def keypoint_sigma(
     noise = seen.noise(curvature, n_frames)
     # noise in runs comes with a frame's own data; what the frames around are worth is exact already
     is_own = np.clip((axes * (own @ axes)).sum(1) / curvature, 0.0, 1.0)
-    error = is_own * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
+    error = is_own * LESS_THAN_WHITE * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
     half = level[:, :, None] * axes * np.sqrt(error)[:, None, :]
     R_world, joints, points = body_points(pose.frames(frames), shape, of)
     jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves_matrix(of, dof))
