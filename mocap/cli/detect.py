@@ -73,6 +73,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.pose2d.estimator import detect_videos
     from mocap.pose2d.models import make_estimator
     from mocap.pose2d.openpose_out import check_targets, write_openpose
+    from mocap.pose2d.quality import QUALITIES
     from sessions.store import content_key
 
     infos = name_cameras([probe(chapters[0]) for chapters in whole_recordings(args.videos)])
@@ -111,16 +112,19 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     cameras = {}
     lines = []
     for camera, d in found.items():
-        share = [float(np.isfinite(d.xy_px[:, p]).any((-1, -2)).mean()) for p in range(d.n_persons)]
+        stride = QUALITIES[args.quality].stride(infos[camera].fps)
+        share = [float(np.isfinite(d.xy_px[::stride, p]).any((-1, -2)).mean()) for p in range(d.n_persons)]
         cameras[camera] = {
             "files": {kind: str(paths[camera]) for kind, paths in written.items()},
             "n_frames": d.n_frames,
+            "looked_at_every": stride,
             "n_persons": d.n_persons,
             "share_of_frames": share,
             "diagnostics": [x.to_json() for x in d.diagnostics],
         }
         people = ", ".join(f"{s:.0%}" for s in share) or "nobody"
-        lines.append(f"{camera}: {d.n_frames} frames, people seen in: {people}")
+        looked = "" if stride == 1 else f", every {stride}. of them looked at"
+        lines.append(f"{camera}: {d.n_frames} frames{looked}, people seen in: {people}")
         lines += [f"  note: {x.message}" for x in d.diagnostics]
     n = sum(d.n_frames for d in found.values())
     lines.append(f"written to {args.out}: {', '.join(args.to)}")

@@ -67,6 +67,31 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("dot")
+def test_a_preview_counts_only_the_frames_that_it_looks_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class EverySeen(OneDot):
+        def estimate(
+            self,
+            pictures: Iterable[Frame],
+            info: VideoInfo,
+            crops: Crops | None = None,
+            checkpoints: Checkpoints | None = None,
+        ) -> tuple[np.ndarray, np.ndarray]:
+            xy, score = np.full((info.n_frames, 1, 33, 2), np.nan, np.float32), np.zeros((info.n_frames, 1, 33))
+            for frame in pictures:
+                xy[frame.index], score[frame.index] = 20.0, 0.5
+            return xy, score.astype(np.float32)
+
+    monkeypatch.setattr(blazepose, "BlazePose", EverySeen)
+    pictures = (np.full((48, 64, 3), 9, np.uint8) for _ in range(24))
+    video = write_video(tmp_path / "cam1.mp4", pictures, Fraction(60), (64, 48))
+    asked = ["detect", str(video), "--model", "blazepose", "--quality", "preview", "--to", "npz"]
+    assert main([*asked, "--out", str(tmp_path / "out")]) == 0
+    assert "24 frames, every 4. of them looked at, people seen in: 100%" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("dot")
 def test_every_frame_gets_a_file_and_json_says_where(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
