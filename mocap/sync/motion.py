@@ -26,8 +26,8 @@ measured below where the same is seen, above where not (walks of different perfo
 OWN = 0.3
 """Part of a camera's error against the first, in sd, that is not either camera's alone."""
 
-SHARED = 0.2
-"""Part of a pair's variance that is of the two cameras themselves, the same in all pairs that they are in; measured on
+SHARED = 0.1
+"""What the two cameras of a pair themselves add to its variance, the same in all pairs that they are in; measured on
 takes of 3 to 8 cameras."""
 
 
@@ -156,5 +156,5 @@ def _of_pair(found: PairSync, a: str, b: str, shorter_s: float) -> Evidence:
         "residual_px": fit.residual_px,
         "overlap_s": fit.overlap_s,
     }
-    own_s, bias_s = sigma_s * float(np.sqrt(1 - SHARED)), sigma_s * float(np.sqrt(SHARED / 2))
-    return Evidence(SOURCE, a, b, time_a, time_b, fit.rate * 1e6, own_s, sigma_rate * 1e6, bias_s, detail=detail)
+    bias_s = sigma_s * float(np.sqrt(SHARED / 2))
+    return Evidence(SOURCE, a, b, time_a, time_b, fit.rate * 1e6, sigma_s, sigma_rate * 1e6, bias_s, detail=detail)
