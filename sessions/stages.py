@@ -172,7 +172,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
     Stage("fit", 2, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("clocks", 8, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("clocks", 9, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
     Stage("times", 4, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
     Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
