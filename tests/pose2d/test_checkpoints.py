@@ -139,3 +139,14 @@ def test_memory_is_taken_for_those_who_were_seen_only(info: VideoInfo, tmp_path:
             shapes.append(kept["xy_px"].shape[1])
     assert shapes == sorted(shapes)
     assert shapes[-1] == 2  # a slot for each of both people, none for those who never came
+
+
+def test_frames_that_could_not_be_decoded_stay_counted(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path, 10)
+    kept.is_decoded = np.ones(30, bool)
+    kept.is_decoded[[3, 4, 17]] = False
+    xy, score = np.zeros((30, 1, N_POINTS, 2), np.float32), np.ones((30, 1, N_POINTS), np.float32)
+    kept.save(12, None, xy, score)
+    kept.save(24, None, xy, score)
+    again = Checkpoints(tmp_path, 10)
+    assert (again.begin, again.n_decoded) == (24, 21)
