@@ -12,7 +12,7 @@ from mocap.kernels.articulated import N_TRANSLATION, articulated_terms, banded_s
 from mocap.kernels.reprojection import PACKED_IDENTITY, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
-from mocap.solve.limits import add_limits
+from mocap.solve.limits import add_limits, greatest_excess_deg
 from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape, ShapeModel, landmark_arrays
@@ -26,6 +26,9 @@ SHAPE_PART_FRAMES = 60
 POSE_ITERATIONS = 4
 TAKE_ITERATIONS = 2
 """From a pose that fits every frame; a third changes the error by under 0.02 mm."""
+MAX_TAKE_ITERATIONS = 4
+MAX_EXCESS_DEG = 1.0
+"""A joint further beyond its range than this was pushed there by the last step: the fit goes on."""
 MODEL_SIGMA_M = 0.01
 """Points leave the rigid body by about this much (soft tissue, detector bias): added to their own uncertainty."""
 ROBUST_SCALE_SQUARED = 12.0
@@ -202,7 +205,9 @@ def fit_take(
     contact [frame sole] tells which of FOOT_LANDMARKS stand (None: not yet known), and slip_m how far a standing one
     moves from frame to frame (1 sd).
     """
-    for _ in range(TAKE_ITERATIONS):
+    for n in range(MAX_TAKE_ITERATIONS):
+        if n >= TAKE_ITERATIONS and max(greatest_excess_deg(pose.local_wxyz).values()) < MAX_EXCESS_DEG:
+            break
         prior = prior.learned(pose, dof, fps)
         hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)
         evidence = prior.with_evidence(hessian, fps)
