@@ -139,21 +139,22 @@ def observe(detections: Keypoints2D, rig: CameraRig, timeline: Timeline) -> Obse
     """
     if detections.camera_names != rig.names or detections.n_persons != 1:
         raise ValueError(f"expected one person on cameras {rig.names}, got {detections.camera_names}")
-    xy_px = detections.xy_px[:, :, 0].astype(np.float64)
-    score = detections.score[:, :, 0].astype(np.float64)
-    xy = np.zeros(xy_px.shape)
-    px_per_unit = np.zeros(score.shape)
+    n_cameras, n_frames, _, n_keypoints = detections.score.shape
+    xy = np.zeros((n_cameras, n_frames, n_keypoints, 2))
+    px_per_unit, score = np.zeros(xy.shape[:3]), np.zeros(xy.shape[:3])
     for c, camera in enumerate(rig.cameras):
         lens = camera.intrinsics
-        here = undistort(xy_px[c], lens.focal_px, lens.center_px, lens.distortion)
+        xy_px = detections.xy_px[c, :, 0].astype(np.float64)
+        here = undistort(xy_px, lens.focal_px, lens.center_px, lens.distortion)
         area = np.abs(distortion_area(here, lens.distortion)) * lens.focal_px.prod()
-        ok = np.isfinite(here).all(-1) & np.isfinite(area) & (area > 0) & (score[c] > 0)
+        ok = np.isfinite(here).all(-1) & np.isfinite(area) & (area > 0) & (detections.score[c, :, 0] > 0)
         xy[c] = np.where(ok[..., None], here, 0.0)
         px_per_unit[c] = np.where(ok, np.sqrt(np.where(ok, area, 0.0)), 0.0)
+        score[c] = np.where(ok, detections.score[c, :, 0], 0.0)
     return Observations(
         xy=xy,
         px_per_unit=px_per_unit,
-        score=np.where(px_per_unit > 0, score, 0.0),
+        score=score,
         frame=(detections.time_s - timeline.start_s) * float(timeline.fps),
         R_cam_from_world=np.stack([c.R_cam_from_world for c in rig.cameras]),
         t_cam_from_world_m=np.stack([c.t_cam_from_world_m for c in rig.cameras]),

@@ -26,10 +26,15 @@ class Screened:
     """The start of the take-level solve, and what was set aside."""
 
     pose: Pose
-    observations: Observations
     left_out: np.ndarray
     """[camera frame landmark] observations that were set aside as impossible."""
     entries: list[Entry]
+
+    def kept(self, observations: Observations) -> Observations:
+        """Return the observations without those set aside."""
+        gone = self.left_out
+        px_per_unit, score = (np.where(gone, 0.0, v) for v in (observations.px_per_unit, observations.score))
+        return replace(observations, px_per_unit=px_per_unit, score=score)
 
 
 def screened_pose(
@@ -67,8 +72,7 @@ def screened_pose(
         root, local = pose.root_m.copy(), pose.local_wxyz.copy()
         root[at], local[at] = part.root_m, part.local_wxyz
         pose = Pose(root, local)
-    kept, left_out = without(observations, mask)
-    return Screened(pose, kept, left_out, entries)
+    return Screened(pose, without(observations, mask)[1], entries)
 
 
 def _each_frame(

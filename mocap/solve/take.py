@@ -97,7 +97,7 @@ def solve_take(
     on_body = [k for k, n in enumerate(points.keypoint_set.landmarks) if n in LANDMARKS]
     of = tuple(points.keypoint_set.landmarks[k] for k in on_body)
     pose, spread_m = _fit_windows(
-        screened.pose, shape, names, dof, screened.observations, sigma_px, of, timeline, progress
+        screened.pose, shape, names, dof, screened.kept(observations), sigma_px, of, timeline, progress
     )
     progress.finish()
     motion = Motion(skeleton_of(shape), timeline, pose.root_m, quat_continuous(pose.rig_local_wxyz()))
