@@ -15,8 +15,8 @@ SPEED_S = 1 / 30
 OTHER_SHARE = 0.25
 """How much the foot's other point counts in a point's speed: a sole stands as one, and noise of the two differs."""
 MAX_SHARED_SPEED_M_S = 0.31
-"""Above MAX_SPEED_M_S, because the other point of a foot that rolls is the faster one. Both chosen on synthetic takes
-of other seeds and motions than those of the benchmark."""
+"""Above MAX_SPEED_M_S, because the other point of a foot that rolls is the faster one. Both chosen on synthetic takes:
+other seeds of the clip that the benchmark walks, and two other clips."""
 MAX_RISE_M = 0.03
 """Above the point's own lowest still place in the two seconds around: a heel's landmark does not touch the floor."""
 MAX_HEIGHT_M = 0.10
