@@ -31,8 +31,11 @@ def camera_pairs(centers_m: np.ndarray) -> list[tuple[int, int]]:
     return (pairs + [(int(around[i]), int(around[(i + n // 3) % n])) for i in range(n)])[::step][:MAX_PAIRS]
 
 
-def best_hypotheses(observations: Observations, n_frames: int) -> np.ndarray:
-    """Return starting points [frame keypoint 3] in the world; NaN where no two cameras see the keypoint.
+def best_hypotheses(observations: Observations, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return starting points [frame keypoint 3] in the world, and what they cost [frame keypoint].
+
+    Where no two cameras see the keypoint the point is NaN and the cost infinite; else the cost is the sum over views of
+    squared residuals in units of the noise, truncated.
 
     Each camera's observation at its nearest master frame is used as if it were of that instant: a start, not a result.
     """
@@ -50,7 +53,7 @@ def best_hypotheses(observations: Observations, n_frames: int) -> np.ndarray:
         cost = _truncated_cost(candidate, xy, scale, R, t, sigma_px)
         better = cost < best_cost
         best[better], best_cost[better] = candidate[better], cost[better]
-    return best
+    return best, best_cost
 
 
 def _aligned(observations: Observations, n_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

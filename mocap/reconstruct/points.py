@@ -14,7 +14,7 @@ from scipy.ndimage import median_filter, uniform_filter1d
 
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D, KeypointSet, Points3D, Source
-from mocap.core.limbs import limb_pairs, put_back, with_sides_put_back
+from mocap.core.limbs import limb_groups, limb_pairs, of_keypoints, put_back, with_sides_put_back
 from mocap.core.observations import Observations, observe
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.take import PointsResult
@@ -36,6 +36,8 @@ ANNEALING = (400.0, 200.0, 100.0, 60.0, 40.0, 25.0, 16.0, 12.0)
 """Squared scales of the robust loss, in whitened units; measured: more steps change the result by under 0.1 mm."""
 SIDES_STEPS = (3,)
 """Steps of the annealing before which exchanged sides are put back: trajectories are known to a few centimetres."""
+AGREEMENT_S = 0.2
+"""Time over which the views' agreement is compared with sides put back and as seen: a single frame is chance."""
 START_ACCELERATION_M_S2 = 8.0
 MIN_ACCELERATION_M_S2 = 1.0
 SPEED_M_S = 5.0
@@ -108,8 +110,7 @@ class _Trajectories:
         self.exchanged = np.zeros((*observations.frame.shape, len(limb_pairs(keypoint_set))), bool)
         self.n_frames = n_frames
         self.fps = fps
-        self._put_back(self._exchanged_by_motion())
-        start = fill_gaps_linearly(best_hypotheses(self.observations, n_frames))
+        start = fill_gaps_linearly(self._start())
         self.known = np.isfinite(start).all((0, 2))
         self.points = np.zeros_like(start)
         self.points[:, self.known] = median_filter(start[:, self.known], size=(9, 1, 1), mode="nearest")
@@ -174,6 +175,25 @@ class _Trajectories:
             xy, px_per_unit, score = (put_back(v, exchanged, self.keypoint_set) for v in (o.xy, o.px_per_unit, o.score))
             o = replace(o, xy=xy, px_per_unit=px_per_unit, score=score)
         self.observations = o
+
+    def _start(self) -> np.ndarray:
+        """Return first points [frame keypoint 3], and put sides back where the views then agree better.
+
+        A view's own motion tells when its sides change over, but hardly which of the two orders is the right one.
+        """
+        as_seen, cost = best_hypotheses(self.as_seen, self.n_frames)
+        alone = self._exchanged_by_motion()
+        if not alone.any():
+            return as_seen
+        self._put_back(alone)
+        put, cost_put = best_hypotheses(self.observations, self.n_frames)
+        known = np.isfinite(cost) & np.isfinite(cost_put)
+        gain = np.subtract(cost, cost_put, out=np.zeros_like(cost), where=known)
+        by_limb = gain @ limb_groups(self.keypoint_set).T.astype(float)
+        is_better = uniform_filter1d(by_limb, max(3, round(AGREEMENT_S * self.fps)), axis=0, mode="nearest") > 0
+        nearest = self.as_seen.nearest_frame(self.n_frames)
+        self._put_back(alone & is_better[nearest] & (nearest >= 0)[..., None])
+        return np.where(of_keypoints(is_better, self.keypoint_set)[..., None], put, as_seen)
 
     def _exchanged_by_motion(self) -> np.ndarray:
         """Return [camera frame limb] what each view alone tells of exchanged sides: a start that needs no points."""
