@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import types
+
 import numpy as np
 import pytest
 
+from mocap.kernels import banded
 from mocap.kernels.banded import solve_banded
 
 
@@ -41,3 +45,45 @@ def test_arrays_of_another_kind_are_refused() -> None:
         solve_banded(band.astype(np.float32), np.ones(7))
     with pytest.raises(ValueError, match="right"):
         solve_banded(band, np.ones(6))
+
+
+def _unreadable(signature: str) -> types.SimpleNamespace:
+    """Return a table of C functions whose entries say `signature`, as SciPy's does."""
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+        ("PyCapsule_New", ctypes.pythonapi)
+    )
+    capsules = {name: new(1, _NAMES.setdefault(signature, signature.encode()), None) for name in ("dpbtrf", "dpbtrs")}
+    return types.SimpleNamespace(__pyx_capi__=capsules)
+
+
+_NAMES: dict[str, bytes] = {}
+"""Capsules do not own their names."""
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        types.SimpleNamespace(),
+        types.SimpleNamespace(__pyx_capi__={}),
+        _unreadable("void (char *, int64_t *, int64_t *, double *, int64_t *, int64_t *)"),
+        _unreadable("void (char *, int *, int *, double *, int *, int *, size_t)"),
+    ],
+)
+def test_a_table_that_reads_otherwise_gives_the_same_result(
+    table: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(banded, "cython_lapack", table)
+    banded._lapack.cache_clear()
+    try:
+        for n, width in ((1, 0), (5, 1), (211, 13)):
+            dense, band = _system(n, width)
+            right = np.random.default_rng(7).normal(size=n)
+            expected = np.linalg.solve(dense, right)
+            assert solve_banded(band, right) == pytest.approx(expected, rel=1e-12)
+            assert right == pytest.approx(expected, rel=1e-12)
+        _, band = _system(7, 2)
+        band[4, 2] = -1.0
+        with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+            solve_banded(band, np.ones(7))
+    finally:
+        banded._lapack.cache_clear()
