@@ -69,3 +69,55 @@ def test_anything_but_one_to_one_is_an_error_that_lists_both_sides(found: list[s
     assert error.value.code == code
     for name in ["cam_01", "cam_02", "cam_03", *found]:
         assert name in error.value.message
+
+
+@pytest.mark.parametrize("take", ["walk_1", "walk1", "S01-T02", "2024.05.01"])
+def test_numbers_beside_a_camera_name_do_not_hide_it(take: str) -> None:
+    cameras = ["gp1", "gp2", "gp3", "gp4"]
+    files = [f"{take}_gp{n}.mp4" for n in (1, 2, 4)]
+    match = match_cameras(cameras, files, may_lack=True)
+    assert match.found == dict(zip(["gp1", "gp2", "gp4"], files, strict=True))
+    assert [d.code for d in match.diagnostics] == ["cameras-without-video"]
+    whole = [f"{take}_gp{n}.mp4" for n in (1, 2, 3, 4)]
+    assert [d.code for d in match_cameras(cameras, whole).diagnostics] == ["cameras-matched-inside"]
+
+
+def test_a_camera_name_within_a_word_or_number_is_not_that_camera() -> None:
+    for cameras, files in [
+        (["left", "right", "top"], ["upright.mp4", "left.mp4"]),
+        (["cam1", "cam2", "cam3"], ["cam1.mp4", "scam2.mp4"]),
+        (["cam1", "cam2", "cam3"], ["cam1.mp4", "take_cam2b.mp4"]),
+        (["1", "2", "3"], ["1.mp4", "cam_20.mp4"]),
+    ]:
+        with pytest.raises(InputError, match="camera"):
+            match_cameras(cameras, files, may_lack=True)
+
+
+def test_two_camera_names_in_one_file_name_are_a_tie() -> None:
+    with pytest.raises(InputError) as error:
+        match_cameras(["cam1", "cam2", "cam3"], ["cam1_cam2_sync.mp4", "cam3.mp4"], may_lack=True)
+    assert error.value.code == "camera-count-mismatch"
+    with pytest.raises(InputError) as error:
+        match_cameras(["cam1", "cam2"], ["cam1_cam2_sync.mp4", "cam2.mp4"])
+    assert error.value.code == "cameras-unmatched"
+
+
+def test_the_longer_of_two_camera_names_is_meant_where_one_is_part_of_the_other() -> None:
+    match = match_cameras(["cam1", "cam1_top"], ["walk_cam1.mp4", "walk_cam1_top.mp4"])
+    assert match.found == {"cam1": "walk_cam1.mp4", "cam1_top": "walk_cam1_top.mp4"}
+
+
+def test_a_rig_that_counts_from_0_without_its_first_camera_may_be_shifted_and_says_so() -> None:
+    rig = ["cam0", "cam1", "cam2", "cam3"]
+    codes = [d.code for d in match_cameras(rig, ["cam1", "cam2", "cam3"], may_lack=True).diagnostics]
+    assert codes == ["cameras-without-video", "cameras-maybe-shifted"]
+    for files in (["cam0", "cam1", "cam2"], ["cam0", "cam2", "cam3"]):
+        codes = [d.code for d in match_cameras(rig, files, may_lack=True).diagnostics]
+        assert codes == ["cameras-without-video"]
+
+
+def test_the_advice_for_too_few_that_are_named_right_is_not_to_rename_them() -> None:
+    with pytest.raises(InputError) as error:
+        match_cameras(["gp1", "gp2", "gp3"], ["gp1", "gp2"])
+    assert "Rename" not in error.value.advice
+    assert "gp3" in error.value.advice
