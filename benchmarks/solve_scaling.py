@@ -4,9 +4,10 @@
     python benchmarks/solve_scaling.py --frames 36000 --at-cameras 4 --cameras
 
 Choosing the performer, points, solve, gates, TRC and NumPy export and the report's figures. Frames vary at 8 cameras
-(`--at-cameras`), cameras at 1000 frames (`--at-frames`). Each case runs in a process of its own, which also tells the
-peak memory (bar: 2 GiB for 36000 frames, ten minutes at 60 Hz, of 8 cameras). The growth is the exponent of a power law
-through the processor times: 1 is linear. On a busy machine only processor time counts: it is printed beside the wall's.
+(`--at-cameras`), cameras at 1000 frames (`--at-frames`). Each case is made in one process and read from files and run
+in another, which also tells the peak memory (bar: 2 GiB for 36000 frames, ten minutes at 60 Hz, of 8 cameras). The
+growth is the exponent of a power law through the processor times: 1 is linear. On a busy machine only processor time
+counts: it is printed beside the wall's.
 Takes are `mocap.synth`'s.
 """
 
@@ -29,9 +30,12 @@ from pathlib import Path
 import numpy as np
 from chart import growth, write_log_chart
 
+from calibration.files import read_rig, write_rig
 from mocap.core.camera import CameraRig
 from mocap.core.progress import NoProgress
 from mocap.pose2d.detections import CameraDetections
+from mocap.pose2d.detections_out import write_files
+from mocap.pose2d.files import read_keypoints
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
@@ -39,6 +43,7 @@ from sessions.outputs import export_all, report_data
 from sessions.process import process_keypoints
 
 FPS = Fraction(60)
+RIG, POSE = "rig.toml", "pose"
 MEMORY_BAR_MIB = 2048
 MS_BARS = {4: 3.0, 8: 5.0, 16: 9.0}
 
@@ -61,14 +66,22 @@ def take(cameras: int, frames: int) -> tuple[CameraRig, dict[str, CameraDetectio
     }
 
 
-def run_case(cameras: int, frames: int) -> dict[str, float]:
-    """Return wall and processor seconds, and the process's peak memory in MiB before and after."""
+def make_case(cameras: int, frames: int, folder: Path) -> None:
+    """Write a take's rig and detections, as `run_case` reads them."""
     rig, detections = take(cameras, frames)
+    write_rig(folder / RIG, rig)
+    write_files(folder / POSE, detections, "npz")
+
+
+def run_case(folder: Path) -> dict[str, float]:
+    """Return wall and processor seconds after reading, and the process's peak memory in MiB before and after."""
+    rig = read_rig(folder / RIG)
+    detections = read_keypoints(folder / POSE, rig.names, FPS).detections
     before_mib = _peak_mib()
     wall_s, processor_s = time.perf_counter(), time.process_time()
     done = process_keypoints(rig, detections, FPS, {}, NoProgress(), settings={})
-    with tempfile.TemporaryDirectory() as folder:
-        export_all(done.solved, ["trc", "points_trc", "npz"], Path(folder), NoProgress())
+    with tempfile.TemporaryDirectory() as out:
+        export_all(done.solved, ["trc", "points_trc", "npz"], Path(out), NoProgress())
     report_data(done, {})
     return {
         "wall_s": time.perf_counter() - wall_s,
@@ -85,8 +98,10 @@ def _peak_mib() -> float:
 
 def case(cameras: int, frames: int) -> float:
     """Run a case in a process of its own, print its line and return its processor seconds."""
-    command = [sys.executable, __file__, "--one", str(cameras), str(frames)]
-    done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, __file__, "--make", str(cameras), str(frames), folder], check=True)
+        command = [sys.executable, __file__, "--one", folder]
+        done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     bar = MS_BARS.get(cameras)
     print(
         f"{cameras:8}{frames:9}{done['wall_s']:9.1f}{done['processor_s']:9.1f}{1000 * done['wall_s'] / frames:9.2f}"
@@ -105,10 +120,14 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, nargs="*", default=[2, 4, 8, 16, 32])
     parser.add_argument("--at-frames", type=int, default=1000, help="frames while cameras vary (default: 1000)")
     parser.add_argument("--plot", type=Path, help="SVG file; _frames and _cameras are added to its name")
-    parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--make", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.make:
+        make_case(int(args.make[0]), int(args.make[1]), Path(args.make[2]))
+        return
     if args.one:
-        print(json.dumps(run_case(*args.one)))
+        print(json.dumps(run_case(args.one)))
         return
     print(f"{'':17}{'seconds':>18}{'ms a frame':>18}{'':6}{'peak memory, MiB':>27}")
     print(
