@@ -105,6 +105,14 @@ class Observations:
         nearest = np.rint(np.nan_to_num(self.frame, nan=-1.0)).astype(int)
         return np.where((nearest >= 0) & (nearest < n_frames), nearest, -1)
 
+    def own_fps(self, fps: float) -> np.ndarray:
+        """[camera] frames per second of each camera's own clock, on a timeline of `fps`; that where it has one frame.
+
+        Footage of another rate than the timeline's, and frames that a quick look did not look at, are still its own.
+        """
+        step = [np.median(gap) if len(gap := np.diff(f[np.isfinite(f)])) else 1.0 for f in self.frame]
+        return fps / np.maximum(np.array(step, float), 1e-9)
+
     def on_timeline(self, values: np.ndarray, n_frames: int) -> np.ndarray:
         """Return the sum over cameras of values [camera frame ...] at their nearest master frames [frame ...]."""
         out = np.zeros((n_frames, *values.shape[2:]))

@@ -14,43 +14,46 @@ import numpy as np
 from mocap.kernels.evidence import ENTER, STRETCH_S, WEAK_PAIRS, Mixture
 from mocap.kernels.robust import MIN_SIGMA_PX, rayleigh_scale
 
-LINE_S = 0.08
-"""A side moves on a line for about so long; differences of stretches of it are compared."""
+LINE_S, LINE_FRAMES = 0.08, (2, 5)
+"""A side moves on a line for about so long; differences of stretches of it are compared. In longer stretches one frame
+is not missed: a change would seem to be just as well a frame earlier and a frame later."""
 SLOPE_PRIOR = 1.0
 """Squared frames of ridge on the slope: a single sighting is held, not extrapolated."""
 MAX_LOG_ODDS = 60.0
 
 
-def exchanged_by_motion(xy_px: np.ndarray, limbs: Sequence[np.ndarray], fps: float) -> np.ndarray:
+def exchanged_by_motion(xy_px: np.ndarray, limbs: Sequence[np.ndarray], fps: np.ndarray) -> np.ndarray:
     """Return [camera frame limb] whether a view likely shows the limb with left and right exchanged.
 
-    xy_px [camera frame keypoint 2], NaN where unseen; limbs: for each, its keypoints (left, right) [pair 2]. Limbs of
-    few pairs say too little on their own and follow the others. Linear in frames.
+    xy_px [camera frame keypoint 2], NaN where unseen; limbs: for each, its keypoints (left, right) [pair 2]; fps
+    [camera] of each one's own frames. Limbs of few pairs say too little on their own and follow the others. Linear in
+    frames.
     """
     exchanged = np.zeros((*xy_px.shape[:2], len(limbs)), bool)
     strong = [g for g, pairs in enumerate(limbs) if len(pairs) > WEAK_PAIRS]
     if not strong or xy_px.shape[1] == 0:
         return exchanged
     odds = np.stack([_log_odds_of_turn(xy_px, limbs[g], fps) for g in strong], axis=-1)
-    found = turned(odds, ENTER[0], min(1.0 / (STRETCH_S * fps), 0.9)) > 0.5
+    found = turned(odds, ENTER[0], np.minimum(1.0 / (STRETCH_S * fps), 0.9)) > 0.5
     exchanged[:] = found.all(-1, keepdims=True)
     exchanged[..., strong] = found
     return exchanged
 
 
-def turned(log_odds: np.ndarray, enter: float, leave: float) -> np.ndarray:
+def turned(log_odds: np.ndarray, enter: float, leave: np.ndarray) -> np.ndarray:
     """Return the probability [camera frame chain] of being turned round, by the forward-backward recursion.
 
-    log_odds [camera frame chain] of a turn between a frame and the one before; enter, leave: its probabilities per
-    frame if nothing tells. Two states, so each message is one number, the odds of the second state.
+    log_odds [camera frame chain] of a turn between a frame and the one before; enter, leave [camera]: its probabilities
+    per frame if nothing tells. Two states, so each message is one number, the odds of the second state.
     """
+    leave = leave[:, None]
     half = np.exp(np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS) / 2).swapaxes(0, 1)
     stay, go, back, remain = (1 - enter) / half, enter * half, leave * half, (1 - leave) / half
     # the message from the end runs over the transposed transitions, backwards: both in one loop
     a, b = (np.stack([v, v[::-1]], axis=1) for v in (stay, remain))
     c, d = np.stack([go, back[::-1]], axis=1), np.stack([back, go[::-1]], axis=1)
     odds = np.empty((len(half) + 1, *c.shape[1:]))
-    odds[0] = np.array([enter / leave, 1.0])[:, None, None]
+    odds[0, 0], odds[0, 1] = enter / leave, 1.0
     message = odds[0]
     for t in range(len(half)):
         message = (c[t] + message * b[t]) / (a[t] + message * d[t])
@@ -60,10 +63,13 @@ def turned(log_odds: np.ndarray, enter: float, leave: float) -> np.ndarray:
     return (product / (1 + product)).swapaxes(0, 1)
 
 
-def _log_odds_of_turn(xy_px: np.ndarray, pairs: np.ndarray, fps: float) -> np.ndarray:
+def _log_odds_of_turn(xy_px: np.ndarray, pairs: np.ndarray, fps: np.ndarray) -> np.ndarray:
     """Return [camera frame] the log odds that the sides of a limb's pairs changed places just before a frame."""
     own, other = pairs.ravel(), pairs[:, ::-1].ravel()
-    before, after = _ends(xy_px[:, :, own], max(2, round(LINE_S * fps)))
+    before, after = np.empty(xy_px[:, :, own].shape), np.empty(xy_px[:, :, own].shape)
+    length = np.clip(np.rint(LINE_S * fps).astype(int), *LINE_FRAMES)
+    for n in np.unique(length):
+        before[length == n], after[length == n] = _ends(xy_px[length == n][:, :, own], int(n))
     swapped = before[:, :, np.arange(len(own)) ^ 1]
     kept, changed = (np.linalg.norm(after - b, axis=-1) for b in (before, swapped))
     sigma = np.array([rayleigh_scale(np.ravel(kept[..., k]), n_iterations=2) for k in range(len(own))])

@@ -199,7 +199,7 @@ class _Trajectories:
         """Return [camera frame limb] what each view alone tells of exchanged sides: a start that needs no points."""
         o = self.as_seen
         xy_px = np.where(o.seen[..., None], o.xy * _typical_px_per_unit(o)[:, None, None, None], np.nan)
-        return exchanged_by_motion(xy_px, tuple(limb_pairs(self.keypoint_set).values()), self.fps)
+        return exchanged_by_motion(xy_px, tuple(limb_pairs(self.keypoint_set).values()), o.own_fps(self.fps))
 
     def _judged_sides(self) -> np.ndarray:
         """Return [camera frame limb] which limbs a view shows with left and right exchanged, given the points.
