@@ -12,7 +12,10 @@ from mocap.solve.implausible import without
 from mocap.solve.shape import mirror_name
 
 WATCHED, WATCHED_S = 0.3, 0.2
-"""A landmark that every camera sees in less than this share of the frames within this time is not seen."""
+"""A landmark that every camera sees in less than this share of the frames within this time is not seen; of the frames
+as often as that camera mostly has any detection: a quick look takes every n-th frame only, other footage has gaps."""
+MIN_LOOKS = 3
+"""A share is of so many looks at least."""
 AT_OTHER_SIDE = 4.0
 """A detection within so many standard deviations of the other side's landmark may well be of that."""
 
@@ -33,12 +36,19 @@ def _watched(observations: Observations, n_frames: int, fps: float) -> np.ndarra
 
     What is drawn there now and then is the other side's, or an error.
     """
-    seen = observations.seen.astype(float)
-    share = uniform_filter1d(seen, max(3, round(WATCHED_S * fps)), axis=1, mode="nearest")
+    seen = observations.seen
     watched = np.zeros((n_frames, seen.shape[2]), bool)
-    for at, steadily in zip(observations.nearest_frame(n_frames), share >= WATCHED, strict=True):
-        watched[at[at >= 0]] |= steadily[at >= 0]
-    return watched
+    rate_hz = observations.own_fps(fps)
+    for camera, at in enumerate(observations.nearest_frame(n_frames)):
+        (looks,) = np.nonzero(seen[camera].any(-1))
+        every = float(np.median(np.diff(looks))) if len(looks) > 1 else 1.0
+        length = max(round(MIN_LOOKS * every), round(WATCHED_S * rate_hz[camera]))
+        share = every * uniform_filter1d(seen[camera].astype(float), length, axis=0, mode="nearest")
+        inside = at >= 0
+        # footage faster than the timeline has several frames at one of its frames
+        np.logical_or.at(watched, at[inside], share[inside] >= WATCHED)
+    # one that is nowhere seen steadily has nothing to be measured by
+    return watched | ~watched.any(0)
 
 
 def _without_other_side(

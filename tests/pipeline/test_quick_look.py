@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import cast
 
@@ -70,6 +71,25 @@ def test_the_performer_is_found_and_solved(rig: CameraRig, views: dict[str, Came
     assert np.nanmedian(np.linalg.norm(xyz - truth, axis=-1)) < 0.02
     take = solve_take(rig, points)
     assert np.nanmedian(np.linalg.norm(take.keypoints.xyz_m - truth, axis=-1)) < 0.02
+
+
+@pytest.mark.parametrize(("fps", "stride"), [(60, 4), (120, 8)])
+def test_cameras_of_one_clock_lose_nothing_in_the_solve(rig: CameraRig, fps: int, stride: int) -> None:
+    n = round(4.0 * fps)
+    person = Lively(12)
+    rng = np.random.default_rng(3)
+    found = detect([cast(Performer, person)], rig, Fraction(fps), n, rng, faults=Faults(noise_px=2.0)).keypoints
+    looked = np.arange(n) % stride == 0
+    seen = replace(
+        found,
+        xy_px=np.where(looked[:, None, None, None], found.xy_px, np.nan),
+        score=np.where(looked[:, None, None], found.score, 0.0),
+    )
+    timeline = common_timeline(seen.time_s, Fraction(fps))
+    take = solve_take(rig, reconstruct_points(seen, rig, timeline))
+    off_m = np.linalg.norm(take.keypoints.xyz_m - person.points(timeline.time_s), axis=-1)
+    assert np.nanmedian(off_m) < 0.02
+    assert np.nanpercentile(off_m, 95) < 0.06
 
 
 def test_frames_with_detections_tell_which_were_looked_at() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from mocap.core.observations import Observations
-from mocap.solve.lone import with_evidence_only
+from mocap.solve.lone import _watched, with_evidence_only
 
 FPS, N_FRAMES = 60.0, 200
 NAMES = ("LWrist", "RWrist")
@@ -64,3 +67,39 @@ def test_a_hidden_landmark_drawn_where_only_the_other_side_is_does_not_count() -
     seen = _kept(observations)
     assert not seen[1, exchanged, 1].any()
     assert seen[:, :, 0].sum() == observations.seen[:, :, 0].sum()
+
+
+@pytest.mark.parametrize(("fps", "stride"), [(60.0, 4), (120.0, 8), (60.0, 8)])
+def test_frames_that_nobody_looked_at_do_not_make_a_landmark_unseen(fps: float, stride: int) -> None:
+    observations = _observations(_points())
+    observations.px_per_unit[:, np.arange(N_FRAMES) % stride != 1] = 0.0
+    seen = with_evidence_only(observations, NAMES, _points(), np.full((3, N_FRAMES, 2), 3.0), fps).seen
+    assert (seen == observations.seen).all()
+
+
+def test_footage_most_of_whose_frames_are_empty_at_random_keeps_its_detections() -> None:
+    observations = _observations(_points())
+    empty = np.random.default_rng(5).random((3, N_FRAMES)) > 1 / 8
+    observations.px_per_unit[empty] = 0.0
+    seen = with_evidence_only(observations, NAMES, _points(), np.full((3, N_FRAMES, 2), 3.0), FPS).seen
+    assert seen.sum() > 0.9 * observations.seen.sum()
+
+
+def test_a_landmark_that_no_camera_ever_sees_steadily_stays() -> None:
+    observations = _observations(_points())
+    observations.px_per_unit[:, np.arange(N_FRAMES) % 10 != 5, 1] = 0.0
+    seen = with_evidence_only(observations, NAMES, _points(), np.full((3, N_FRAMES, 2), 3.0), FPS).seen
+    assert (seen == observations.seen).all()
+
+
+def test_a_camera_of_twice_the_rate_is_watched_in_every_frame_of_the_timeline() -> None:
+    """Two frames fall on one of the timeline; the second one's stretch has ended where the first one's has not."""
+    observations = _observations(_points())
+    observations.px_per_unit[:, :, 1] = 0.0
+    observations.px_per_unit[1, 41:61, 1] = 900.0
+    fast = replace(observations, frame=np.tile(np.arange(N_FRAMES) / 2 + 0.1, (3, 1)))
+    expected = np.zeros(N_FRAMES // 2, bool)
+    # 24 frames of 120 Hz are 0.2 s: 0.3 of them are reached from frame 37 to frame 65
+    expected[19:34] = True
+    watched = _watched(fast, N_FRAMES // 2, FPS)[:, 1]
+    assert np.array_equal(watched, expected)
