@@ -109,8 +109,11 @@ class PixelFit:
 
 
 def match_footage(camera_names: Sequence[str], videos: Sequence[Path]) -> tuple[dict[str, Path], list[Diagnostic]]:
-    """Return each camera's video, in the rig's order, and what the match rests on; see `match_cameras`."""
-    match = match_cameras(camera_names, [str(v) for v in videos], "videos")
+    """Return the video of each camera that has one, in the rig's order, and what the match rests on.
+
+    Raises: InputError as `match_cameras`.
+    """
+    match = match_cameras(camera_names, [str(v) for v in videos], "videos", may_lack=True)
     return {camera: Path(name) for camera, name in match.found.items()}, list(match.diagnostics)
 
 

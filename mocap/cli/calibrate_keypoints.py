@@ -67,9 +67,10 @@ def read_performer(
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
 
-    files = read_keypoints(folder, rig.names, fps, keypoint_set, ui.progress)
-    maps = read_times(times, rig.names) if times is not None else {}
-    return _chosen(rig, files.detections, maps, files.diagnostics, ui, subject_at)
+    files = read_keypoints(folder, rig.names, fps, keypoint_set, ui.progress, may_lack=True)
+    used = rig.in_order(tuple(files.detections))
+    maps = read_times(times, used.names) if times is not None else {}
+    return _chosen(used, files.detections, maps, files.diagnostics, ui, subject_at)
 
 
 def detect_performer(

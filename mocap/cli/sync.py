@@ -102,14 +102,14 @@ def _from_keypoints(args: argparse.Namespace, rig: CameraRig | None, found: list
         names = rig.names
     else:
         names = tuple(re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n for n in find_sources(args.keypoints, 0))
-    files = read_keypoints(args.keypoints, names, args.fps, args.keypoint_set, ui.progress)
+    files = read_keypoints(args.keypoints, names, args.fps, args.keypoint_set, ui.progress, may_lack=True)
     found += files.diagnostics
     views = files.detections
     if rig is not None:
         from calibration.match import fit_keypoints
 
         views = {c: fit_keypoints(rig[c]).map(d) if rig[c].readout_s else d for c, d in views.items()}
-    return Sources(names, views=views, rig=rig, frame_s=float(1 / Fraction(args.fps)))
+    return Sources(tuple(views), views=views, rig=rig, frame_s=float(1 / Fraction(args.fps)))
 
 
 def _from_files(

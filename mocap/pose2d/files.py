@@ -49,6 +49,8 @@ def read_keypoints(
     fps: Fraction | float,
     keypoint_set: str | None = None,
     progress: Progress | None = None,
+    *,
+    may_lack: bool = False,
 ) -> KeypointFiles:
     """Return the 2D detections under `folder`, one subfolder or file per camera (names: `match_cameras`).
 
@@ -56,6 +58,8 @@ def read_keypoints(
     JSON, DeepLabCut and SLEAP CSV and HDF5, and our own archives, one file per camera. A file's number is the frame's
     number k in all cameras, at k / fps on the camera's clock unless the file holds times. All cameras start at the
     smallest number of the take; frames without a file are NaN. The person axis is the order in the file, not a track.
+
+    With `may_lack` cameras may have no keypoints, which is said, where the names tell whose the others are.
 
     Cameras with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
 
@@ -67,7 +71,7 @@ def read_keypoints(
     if not float(fps) > 0 or not np.isfinite(float(fps)):
         raise InputError("fps-invalid", f"The frame rate must be above 0, got {fps}.", "Give --fps, e.g. --fps 60.")
     sources = find_sources(root, len(camera_names))
-    match = match_cameras(camera_names, list(sources), f"keypoint sources in {root}")
+    match = match_cameras(camera_names, list(sources), f"keypoint sources in {root}", may_lack)
     diagnostics = [*match.diagnostics, *_archives_taken(sources)]
     raw: dict[str, RawKeypoints] = {}
     progress = progress or NoProgress()

@@ -134,6 +134,13 @@ def test_videos_are_matched_by_name(tmp_path: Path) -> None:
     assert error.value.code == "camera-twice"
 
 
+def test_a_camera_without_video_is_left_out_and_named(tmp_path: Path) -> None:
+    videos = [tmp_path / "walk_1_gp4.mp4", tmp_path / "walk_1_gp1.mp4"]
+    found, diagnostics = match_footage(["gp1", "gp2", "gp4"], videos)
+    assert list(found.items()) == [("gp1", videos[1]), ("gp4", videos[0])]
+    assert [d.code for d in diagnostics] == ["cameras-without-video"]
+
+
 @pytest.mark.parametrize(("name", "kind"), [("cam01", "letterboxed"), ("cam02", "letterboxed"), ("cam03", "same")])
 def test_real_footage_with_bars_is_noticed_and_mapped(shared: Callable[[str], Path], name: str, kind: str) -> None:
     folder = shared("data/pose2sim_demo/SinglePerson")

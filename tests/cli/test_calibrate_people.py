@@ -102,6 +102,22 @@ def test_a_moved_camera_fails_the_check_and_is_named(
     assert json.loads((tmp_path / "check.json").read_text("utf-8")) == data
 
 
+def test_a_camera_without_keypoints_is_left_out_of_the_check_and_named(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = tmp_path / "pose"
+    pose.mkdir()
+    for path in sorted((take.folder / "pose").iterdir()):
+        if "cam3" not in path.name:
+            (pose / path.name).symlink_to(path)
+    status = main(["calibrate", "check", str(take.folder / "rig.toml"), "--keypoints", str(pose), "--json"])
+    data = said(capsys)
+    assert (status, data["verdict"]) == (0, "unmoved")
+    assert sorted(data["cameras"]) == ["cam1", "cam2", "cam4"]
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
+    assert finding["data"]["cameras"] == ["cam3"]
+
+
 def test_cameras_are_placed_from_people_and_a_bone(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,22 @@ def test_keypoints_with_a_rig_give_a_file_that_reconstruct_reads(
     assert 0 < data["cameras"]["cam2"]["sigma_s"] < 0.005
 
 
+def test_a_camera_of_the_rig_without_keypoints_is_left_out_and_named(
+    take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keypoints = tmp_path / "keypoints"
+    keypoints.mkdir()
+    for path in sorted((take / "keypoints").iterdir()):
+        if "cam3" not in path.name:
+            (keypoints / path.name).symlink_to(path)
+    given = ("--keypoints", keypoints, "--fps", "60", "--rig", take / "rig.toml")
+    status, data = run(capsys, *given, "--out", tmp_path / "sync.json")
+    assert status == 0
+    assert sorted(data["cameras"]) == ["cam1", "cam2"]
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
+    assert finding["data"]["cameras"] == ["cam3"]
+
+
 def test_the_evidence_is_drawn_beside_the_result(
     take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
