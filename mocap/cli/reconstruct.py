@@ -71,8 +71,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     with output_folder(args.out):
         laps.lap("start")
         rig_file = read_rig_file(args.rig)
-        rig = rig_file.rig
-        files = read_keypoints(args.keypoints, rig.names, args.fps, args.keypoint_set, ui.progress)
+        files = read_keypoints(
+            args.keypoints, rig_file.rig.names, args.fps, args.keypoint_set, ui.progress, may_lack=True
+        )
+        rig = rig_file.rig.in_order(tuple(files.detections))
         time_maps = read_times(args.times, rig.names) if args.times else {}
         laps.lap("read")
         fps = Fraction(args.fps)

@@ -212,13 +212,16 @@ def test_an_output_folder_that_cannot_be_written_to_is_refused_before_any_work(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_rig_with_more_cameras_than_keypoint_folders_is_refused(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+def test_a_camera_without_keypoints_is_left_out_and_named(take: Take, mocap: Mocap, tmp_path: Path) -> None:
     keypoints = tmp_path / "keypoints"
     keypoints.mkdir()
-    for c in (1, 2, 3):
+    for c in (1, 2, 4, 5):
         (keypoints / f"cam{c}_json").symlink_to(take.folder / "keypoints" / f"cam{c}_json")
-    status, data = mocap(*take.arguments(tmp_path / "out", "--keypoints", keypoints))
-    assert (status, data["error"]["code"]) == (1, "camera-count-mismatch")
+    given = ("--keypoints", keypoints, "--times", take.folder / "times.csv")
+    status, data = mocap(*take.arguments(tmp_path / "out", *given))
+    assert status == 0
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
+    assert finding["data"]["cameras"] == ["cam3"]
 
 
 def test_a_stale_calibration_is_reported_and_refined_when_asked(take: Take, mocap: Mocap, tmp_path: Path) -> None:
