@@ -36,22 +36,19 @@ def read_back_points(job: Job, path: Path) -> float:
     return _compare(job.take.points, path)
 
 
-def filtered_format(spec: FilterSpec) -> Format:
-    """Return the format of the reconstructed points as a filter leaves them: `<subject>_<filter>.trc`.
+def filtered_format(spec: FilterSpec, points: Points3D) -> Format:
+    """Return the format of points as a filter left them, at the rate that is exported: `<subject>_<filter>.trc`.
 
     What stands for the filter says `FilterSpec.label`.
     """
 
-    def filtered(job: Job) -> Points3D:
-        return spec.apply(job.take.points, float(job.take.motion.timeline.fps))
-
     def write(job: Job, path: Path) -> None:
-        _write(filtered(job), float(job.take.motion.timeline.fps), f"{job.take.subject}_{spec.label}.trc", path)
+        _write(points, float(job.take.motion.timeline.fps), f"{job.take.subject}_{spec.label}.trc", path)
 
     def read_back(job: Job, path: Path) -> float:
-        return _compare(filtered(job), path)
+        return _compare(points, path)
 
-    about = f"points, {spec.name} filter; Y up, metres"
+    about = f"points of single frames, {spec.name} filter; Y up, metres"
     return Format(f"{spec.label}_trc", f"_{spec.label}.trc", write, read_back, about)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.job import ExportedFile
+from exporters.resample import resample_take
 from exporters.table import FORMATS, export
 from exporters.trc import filtered_format
 from mocap.analysis.filtering import summary_lines
@@ -17,11 +18,12 @@ from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report import write_report
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError, SetupError
-from mocap.core.filtering import FilterSpec
+from mocap.core.filtering import FilteredPoints, FilterSpec
 from mocap.core.jsontext import write_json
 from mocap.core.progress import Progress
 from mocap.core.publish import published_set
 from mocap.core.take import SolvedTake
+from mocap.reconstruct.framewise import framewise_points
 from mocap.retarget import retarget
 from sessions.process import Processed
 from sessions.timing import Laps
@@ -51,15 +53,29 @@ def parse_formats(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def filtered_points(take: SolvedTake, filters: Sequence[FilterSpec]) -> list[FilteredPoints]:
+    """Return what each filter, one of a label, makes of points that were triangulated frame by frame.
+
+    The take's own points are smooth already: a filter over them would say nothing of what it does. Raises InputError as
+    `FilterSpec.apply`.
+    """
+    if not filters:
+        return []
+    timeline = take.motion.timeline
+    before = framewise_points(take.detections, take.rig, timeline)
+    once = {f.label: f for f in filters}.values()
+    return [FilteredPoints(f, before, f.apply(before, float(timeline.fps))) for f in once]
+
+
 def export_all(
     take: SolvedTake,
     formats: Sequence[str],
     folder: Path,
     progress: Progress,
-    filters: Sequence[FilterSpec] = (),
+    filtered: Sequence[FilteredPoints] = (),
     **options: Any,
 ) -> Written:
-    """Export every format and the points with every filter, all or none.
+    """Export every format and what every filter made of the points, all or none.
 
     One that needs a missing Blender becomes a finding that says how to mend it.
     """
@@ -70,7 +86,8 @@ def export_all(
         data = {"file": file.name, "is_old_file_there": bool(old)}
         written.missing.append(Diagnostic(error.code, Severity.QUALITY, f"{error}{old}", data))
 
-    more = [filtered_format(f) for f in {f.label: f for f in filters}.values()]
+    fps = options.get("fps") or take.motion.timeline.fps
+    more = [filtered_format(f.spec, resample_take(replace(take, points=f.after), fps).points) for f in filtered]
     written.files += export(
         take, formats, folder, progress=progress, retarget=retarget, on_missing=missing, more=more, **options
     )

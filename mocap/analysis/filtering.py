@@ -1,4 +1,4 @@
-"""What a filter over the reconstructed points makes of a take, beside the solve."""
+"""What a filter over points that were triangulated frame by frame makes of a take, beside the solve."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from mocap.core.filtering import FilterSpec
+from mocap.core.filtering import FilteredPoints
 from mocap.core.take import SolvedTake
 
 MIN_COMPARED = 30
 """Frames that a figure of a keypoint rests on at least."""
 
 
-def compare_filter(take: SolvedTake, spec: FilterSpec) -> dict[str, Any]:
+def compare_filter(take: SolvedTake, filtered: FilteredPoints) -> dict[str, Any]:
     """Return figures of one filter against the solved keypoints, for `report.json`.
 
-    Per keypoint: RMS distance from the solved keypoint in mm; RMS jerk (third difference) of filtered and of unfiltered
-    points as ratios to that of the solved keypoint (1: as lively; far above: shaky; far below: flattened); and how much
-    of the solved keypoint's greatest speed is left. None where too few frames are known.
+    Per keypoint: RMS distance from the solved keypoint in mm, unfiltered and filtered; RMS jerk (third difference) of
+    both as ratios to that of the solved keypoint (1: as lively; far above: shaky; far below: flattened); and how much
+    of the solved keypoint's greatest speed the filtered one has. None where too few frames are known.
     """
-    rate_hz = float(take.motion.timeline.fps)
-    filtered = spec.apply(take.points, rate_hz)
-    names = spec.keypoints or take.points.keypoint_set.names
+    spec = filtered.spec
+    names = spec.keypoints or take.keypoints.keypoint_set.names
     per_keypoint: dict[str, dict[str, float | None]] = {}
     for name in names:
-        k = take.points.keypoint_set.names.index(name)
-        solved, ours = take.keypoints.xyz_m[:, k], filtered.xyz_m[:, k]
-        distance_m = np.linalg.norm(ours - solved, axis=-1)
+        k = take.keypoints.keypoint_set.names.index(name)
+        solved, before, after = (p.xyz_m[:, k] for p in (take.keypoints, filtered.before, filtered.after))
         jerk = _rms_difference(solved, 3)
         per_keypoint[name] = {
-            "rms_from_solve_mm": _rms(1000 * distance_m),
-            "jerk_ratio_to_solve": _ratio(_rms_difference(ours, 3), jerk),
-            "jerk_ratio_before": _ratio(_rms_difference(take.points.xyz_m[:, k], 3), jerk),
-            "peak_speed_ratio_to_solve": _ratio(_peak_step(ours), _peak_step(solved)),
+            "unfiltered_rms_from_solve_mm": _rms(1000 * np.linalg.norm(before - solved, axis=-1)),
+            "filtered_rms_from_solve_mm": _rms(1000 * np.linalg.norm(after - solved, axis=-1)),
+            "unfiltered_jerk_ratio_to_solve": _ratio(_rms_difference(before, 3), jerk),
+            "filtered_jerk_ratio_to_solve": _ratio(_rms_difference(after, 3), jerk),
+            "filtered_peak_speed_ratio_to_solve": _ratio(_peak_step(after), _peak_step(solved)),
         }
     return {"filter": spec.name, "parameters": dict(spec.parameters), "keypoints": per_keypoint}
 
@@ -41,19 +40,26 @@ def compare_filter(take: SolvedTake, spec: FilterSpec) -> dict[str, Any]:
 def summary_lines(figures: dict[str, Any]) -> list[str]:
     """Return a table of these figures for a person: one line per keypoint."""
     parameters = ", ".join(f"{k}={v:g}" for k, v in figures["parameters"].items())
+    name = f"{figures['filter']} ({parameters})" if parameters else figures["filter"]
     lines = [
-        f"filter {figures['filter']} ({parameters}) beside the solve (jerk and speed over the solve's):"
-        if parameters
-        else f"filter {figures['filter']} beside the solve (jerk and speed over the solve's):"
+        f"filter {name} over points triangulated frame by frame, beside the solve",
+        "  distance from the solve in mm; jerk and peak speed over the solve's own",
+        f"  {'':<16}{'distance':>22}{'jerk':>22}{'peak speed':>12}",
+        f"  {'keypoint':<16}{'unfiltered':>11}{'filtered':>11}{'unfiltered':>11}{'filtered':>11}{'filtered':>12}",
     ]
-    lines.append(f"  {'keypoint':<16}{'from solve':>12}{'jerk before':>13}{'after':>8}{'peak speed':>12}")
-    for name, row in figures["keypoints"].items():
-        distance, before, after, peak = (_text(row[k]) for k in _COLUMNS)
-        lines.append(f"  {name:<16}{distance + ' mm':>12}{before:>13}{after:>8}{peak:>12}")
+    for keypoint, row in figures["keypoints"].items():
+        a, b, c, d, e = (_text(row[k]) for k in _COLUMNS)
+        lines.append(f"  {keypoint:<16}{a:>11}{b:>11}{c:>11}{d:>11}{e:>12}")
     return lines
 
 
-_COLUMNS = ("rms_from_solve_mm", "jerk_ratio_before", "jerk_ratio_to_solve", "peak_speed_ratio_to_solve")
+_COLUMNS = (
+    "unfiltered_rms_from_solve_mm",
+    "filtered_rms_from_solve_mm",
+    "unfiltered_jerk_ratio_to_solve",
+    "filtered_jerk_ratio_to_solve",
+    "filtered_peak_speed_ratio_to_solve",
+)
 
 
 def _text(value: float | None) -> str:

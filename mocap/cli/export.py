@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.filtering import parse_filter
     from mocap.retarget import target_names
     from sessions.folder import split_take_path
-    from sessions.outputs import export_all, parse_formats
+    from sessions.outputs import export_all, filtered_points, parse_formats
     from sessions.process import process_take
 
     formats = parse_formats(args.to)
@@ -46,12 +46,13 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     session, take = split_take_path(args.take)
     done = process_take(session, take, ui.progress)
     folder = args.out or (take.exports if args.rig == STUDIO_RIG else take.exports / args.rig)
+    filtered = filtered_points(done.solved, filters)
     written = export_all(
         done.solved,
         formats,
         folder,
         ui.progress,
-        filters,
+        filtered,
         rig_name=args.rig,
         units=args.units,
         fps=args.fps,
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     files = [{"path": str(f.path), "format": f.format, "max_error_mm": 1000 * f.max_error_m} for f in written.files]
     lines = [f"{f.path}  (read back within {1000 * f.max_error_m:.3f} mm)" for f in written.files]
     lines += [d.message for d in written.missing]
-    compared = [compare_filter(done.solved, f) for f in filters]
+    compared = [compare_filter(done.solved, f) for f in filtered]
     lines += [line for figures in compared for line in summary_lines(figures)]
     data = {"files": files, "filters": compared, "diagnostics": [d.to_json() for d in written.missing]}
     return Result(data, "\n".join(lines), quality_ok=not written.missing)

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mocap.core.errors import SetupError
+from mocap.core.publish import why_not_writable
 
 
 def frame_rate(text: str) -> Fraction:
@@ -72,7 +73,8 @@ def add_filter_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:PARAMETER=VALUE]",
-        help="also write the points with this filter and compare it with the solve; may be given several times: "
+        help="also write what this filter makes of points triangulated frame by frame, and compare it with the solve; "
+        "may be given several times: "
         "butterworth, savgol, gcv, rts, or the causal kalman and one-euro; keypoints=LWrist,RWrist limits it to some",
     )
 
@@ -91,7 +93,7 @@ def writable_folder(folder: Path) -> None:
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         code = "output-full" if is_full else "output-not-writable"
-        what = "the disk is full" if is_full else f"cannot be written to: {error.strerror}"
+        what = "the disk is full" if is_full else f"cannot be written to: {why_not_writable(error)}"
         raise SetupError(code, f"{folder}: {what}.", "Choose another output folder or mend this one.") from error
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from glob import escape as glob_escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mocap.cli.options import add_filter_option, frame_rate, output_folder, point
 from mocap.cli.ui import Result, Ui, UsageError
+
+if TYPE_CHECKING:
+    from mocap.core.diagnostics import Diagnostic
 
 SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
 EXAMPLE = "mocap reconstruct --rig Calib.toml --keypoints pose/ --fps 60 --out result --to trc,bvh,glb"
@@ -57,7 +64,15 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.publish import published_set
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
-    from sessions.outputs import all_findings, export_all, is_good, parse_formats, report_data, summary_text
+    from sessions.outputs import (
+        all_findings,
+        export_all,
+        filtered_points,
+        is_good,
+        parse_formats,
+        report_data,
+        summary_text,
+    )
     from sessions.process import Processed, process_keypoints
 
     formats = parse_formats(args.to)
@@ -68,7 +83,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             f"There is no keypoint set {args.keypoint_set!r}.",
             f"Choose one of: {', '.join(keypoint_set_names())}.",
         )
-    with output_folder(args.out):
+    profile: Path | None = args.performer
+    with output_folder(args.out), _profile_folder(profile):
         laps.lap("start")
         rig_file = read_rig_file(args.rig)
         files = read_keypoints(
@@ -78,25 +94,50 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         time_maps = read_times(args.times, rig.names) if args.times else {}
         laps.lap("read")
         fps = Fraction(args.fps)
-        profile: Path | None = args.performer
         performer = read_performer(profile).to_json() if profile is not None and profile.exists() else ""
         settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at, "performer": performer}
         done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
-        if profile is not None and not performer and done.solved.performer is not None:
-            replace(done.solved.performer, origin=str(args.keypoints)).write(profile)
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
+        filtered = filtered_points(done.solved, filters)
         wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
         with published_set(args.out) as staging:
             more = {"units": args.units, "final_folder": args.out}
-            written = export_all(processed.solved, wanted, staging, ui.progress, filters, **more)
+            written = export_all(processed.solved, wanted, staging, ui.progress, filtered, **more)
             laps.lap("export")
-            data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filters])
-            found = [*all_findings(processed), *written.missing]
+            data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filtered])
+            new = {f.path.name for f in written.files} | {str(d.data["file"]) for d in written.missing}
+            found = [*all_findings(processed), *written.missing, *_of_other_runs(args.out, done.solved.subject, new)]
             data["diagnostics"] = [d.to_json() for d in found]
             data["files"] = [*(f.path.name for f in written.files), "report.json"]
+            if profile is not None:
+                data["performer"] = {"file": str(profile), "is_used": bool(performer)}
             laps.lap("report")
             data["seconds"] = laps.seconds
             write_json(staging / "report.json", data)
         text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
+        if profile is not None:
+            did = "read: the solve starts from it"
+            if not performer and done.solved.performer is not None:
+                # Last: what the take gave is in place whatever becomes of the profile.
+                replace(done.solved.performer, origin=str(args.keypoints)).write(profile)
+                did = "written: for the performer's next take"
+            text += f"\nperformer's profile {profile} {did}"
         return Result(data, text, quality_ok=is_good(found))
+
+
+def _profile_folder(profile: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Have a writable folder for a profile that is still to be written, before hours of work rely on it."""
+    is_new = profile is not None and not profile.exists()
+    return output_folder(profile.parent) if profile is not None and is_new else contextlib.nullcontext()
+
+
+def _of_other_runs(folder: Path, subject: str, new: set[str]) -> Sequence[Diagnostic]:
+    """Return a finding that names the subject's files that this run neither writes nor replaces."""
+    from mocap.core.diagnostics import Diagnostic, Severity
+
+    files = sorted(p.name for p in folder.glob(f"{glob_escape(subject)}*") if p.is_file() and p.name not in new)
+    if not files:
+        return []
+    message = f"{folder} also holds {', '.join(files)} of another run; left as it is, and no part of this result."
+    return [Diagnostic("output-of-other-run", Severity.WARNING, message, {"files": files})]

@@ -57,6 +57,15 @@ class FilterSpec:
         return np.array([keypoint_set.names.index(n) for n in self.keypoints or keypoint_set.names])
 
 
+@dataclass(frozen=True, eq=False)
+class FilteredPoints:
+    """What a filter made of points, beside what it was given."""
+
+    spec: FilterSpec
+    before: Points3D
+    after: Points3D
+
+
 def parse_filter(text: str) -> FilterSpec:
     """Return the filter that e.g. `butterworth:cutoff_hz=8:keypoints=LWrist,RWrist` asks for.
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from mocap.core.errors import InputError
 from mocap.core.jsontext import write_json
+from mocap.core.publish import disk_error
 
 FORMAT, VERSION = "mocap-performer", 1
 Place = tuple[float, float, float]
@@ -34,8 +35,14 @@ class PerformerProfile:
     """The take that it was found in."""
 
     def write(self, path: Path) -> None:
-        """Write the profile as JSON, whole or not at all."""
-        write_json(path, {"format": FORMAT, "version": VERSION, **self.to_json()})
+        """Write the profile as JSON, whole or not at all.
+
+        Raises SetupError `output-not-writable`, `output-full`.
+        """
+        try:
+            write_json(path, {"format": FORMAT, "version": VERSION, **self.to_json()})
+        except OSError as error:
+            raise disk_error(error, path) from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as a JSON object."""
@@ -64,16 +71,32 @@ def performer_from_json(data: Mapping[str, Any]) -> PerformerProfile:
 def read_performer(path: Path) -> PerformerProfile:
     """Return the profile of a file that `PerformerProfile.write` wrote. Raises InputError `performer-invalid`."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["format"] != FORMAT or data["version"] != VERSION:
-            raise ValueError(f"expected {FORMAT} version {VERSION}, got {data['format']} {data['version']}")
+        read = json.loads(path.read_text("utf-8"))
+        data = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        if "format" not in data:
+            raise ValueError(f"it does not say that it is a {FORMAT}")
+        if data["format"] != FORMAT or data.get("version") != VERSION:
+            raise ValueError(f"expected {FORMAT} version {VERSION}, got {data['format']} {data.get('version')}")
         return performer_from_json(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             "performer-invalid",
-            f"{path} is no performer's profile: {error!r}.",
+            f"{path} is no performer's profile: {_reason(error)}.",
             "Give a file that an earlier take wrote, or the name of a new one.",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return for a person what an error of reading says."""
+    if isinstance(error, OSError):
+        return (error.strerror or "it cannot be read").lower()
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return "it is not JSON"
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    if isinstance(error, TypeError | AttributeError):
+        return "its entries are not those of a profile"
+    return str(error)
 
 
 def _size(value: Any) -> float:

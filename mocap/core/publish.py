@@ -103,6 +103,17 @@ def disk_error(error: OSError, path: Path) -> SetupError:
         )
     return SetupError(
         "output-not-writable",
-        f"{path}: cannot be written ({error.strerror or error}); what existed is untouched.",
+        f"{path}: cannot be written: {why_not_writable(error)}; what existed is untouched.",
         "Choose an output folder that you may write to.",
     )
+
+
+def why_not_writable(error: OSError) -> str:
+    """Return for a person why a file or folder cannot be written; the system's own word where it is clear."""
+    if error.errno == errno.ENOENT:
+        return "no folder can be made at that place"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "a file is in the folder's place"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "you have no permission"
+    return (error.strerror or "the system refuses").lower()

@@ -36,6 +36,18 @@ def test_another_file_is_no_profile(tmp_path: Path, text: str) -> None:
     assert caught.value.code == "performer-invalid"
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "it is not JSON"), ("{}", "does not say"), ('{"format": "rig"}', "expected mocap-performer")],
+)
+def test_what_is_wrong_with_a_file_is_said_in_words(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_performer(file)
+    assert "Error(" not in str(caught.value)
+
+
 def test_a_body_of_nine_metres_is_no_profile(tmp_path: Path) -> None:
     file = tmp_path / "anna.json"
     PROFILE.write(file)
