@@ -121,3 +121,18 @@ def test_the_banded_step_equals_a_dense_solve() -> None:
         dense[columns, rows] += coupling[f].T
     tied = -np.linalg.solve(dense, rhs).reshape(N_FRAMES, n_dof)
     assert banded_step(hessian, slope, weight, acceleration, coupling) == pytest.approx(tied)
+
+
+@pytest.mark.parametrize("fps", [60.0, 240.0, 1000.0])
+def test_what_nobody_sees_stays_where_it_is(fps: float) -> None:
+    """Second differences alone leave place and speed free: a band that rounding errors make indefinite."""
+    n_frames, n_dof = 1500, 40
+    rng = np.random.default_rng(6)
+    level = rng.uniform(0.5, 60.0, size=(n_frames - 2, n_dof)) / fps**2
+    nothing = np.zeros((n_frames, n_dof, n_dof)), np.zeros((n_frames, n_dof))
+    step = banded_step(*nothing, level**-2.0, np.zeros((n_frames - 2, n_dof)))
+    assert np.array_equal(step, np.zeros((n_frames, n_dof)))
+    one, pull = nothing[0].copy(), nothing[1].copy()
+    one[700] = 1e4 * np.eye(n_dof)
+    pull[700] = -1e4 * 0.3
+    assert banded_step(one, pull, level**-2.0, np.zeros((n_frames - 2, n_dof)))[700] == pytest.approx(0.3, rel=0.15)
