@@ -25,10 +25,14 @@ def draw_figure(
     """
     import cv2
 
+    middles = np.array(figure.middles, np.int64).reshape(-1, 2)
+    xy_px = np.concatenate([xy_px, xy_px[middles].mean(1)])
+    confidence = np.concatenate([confidence, confidence[middles].min(1)])
     drawable = _drawable(xy_px)
     xy = _fixed(np.where(drawable[:, None], xy_px, 0.0))
     core, rim = max(1, round(width_px)), max(3, round(width_px) + 2)
-    shown = [(e, s) for e, s in zip(figure.edges, figure.edge_sides, strict=True) if drawable[e[0]] and drawable[e[1]]]
+    edges = [*zip(figure.edges, figure.edge_sides, strict=True), *((e, "") for e in figure.middle_edges)]
+    shown = [(e, s) for e, s in edges if drawable[e[0]] and drawable[e[1]]]
     for (a, b), side in shown:
         cv2.line(image, xy[a], xy[b], SIDE_RGB[side], rim, cv2.LINE_AA, _SHIFT)
     ends = np.array([edge for edge, _ in shown], np.int64).reshape(-1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,6 +45,10 @@ class Figure:
     """'L', 'R' or '' of each edge."""
     node_sides: tuple[str, ...]
     """'L', 'R' or '' of each keypoint."""
+    middles: tuple[tuple[int, int], ...] = ()
+    """Pairs of keypoints whose middles are further nodes, counted on from the keypoints."""
+    middle_edges: tuple[tuple[int, int], ...] = ()
+    """Edges of the neck and the head that end at such a node."""
 
 
 @cache
@@ -58,7 +63,26 @@ def stick_figure(keypoint_set: KeypointSet) -> Figure:
     edges = [(a, b) for a, b in found if a is not None and b is not None]
     edges += [e for e in keypoint_set.bones if not all(keypoint_set.landmarks[i] for i in e)]
     edge_sides = tuple(sides[a] if sides[a] == sides[b] else "" for a, b in edges)
-    return Figure(tuple(edges), edge_sides, sides)
+    return Figure(tuple(edges), edge_sides, sides, *_neck_and_head(keypoint_set))
+
+
+def _neck_and_head(keypoint_set: KeypointSet) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """Return middles and edges that join the head to the shoulders where the set has no landmarks between them."""
+    middles: list[tuple[int, int]] = []
+
+    def node(own: str, pair: str) -> int | None:
+        """Return the node of a landmark, or of the middle of its sides; a new one where that is not known yet."""
+        k, left, right = (keypoint_set.index(n) for n in (own, f"L{pair}", f"R{pair}"))
+        if k is not None or left is None or right is None:
+            return k
+        middles.append((left, right))
+        return len(keypoint_set) + len(middles) - 1
+
+    if keypoint_set.index("Head") is not None and keypoint_set.index("Neck") is not None:
+        return (), ()
+    neck, head, nose = node("Neck", "Shoulder"), node("Head", "Ear"), keypoint_set.index("Nose")
+    chain = [n for n in (neck, head, nose) if n is not None]
+    return tuple(middles), tuple(pairwise(chain))
 
 
 def confidence_rgb(confidence: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ MIN_COMPARED = 30
 def compare_filter(take: SolvedTake, filtered: FilteredPoints) -> dict[str, Any]:
     """Return figures of one filter against the solved keypoints, for `report.json`.
 
-    Per keypoint: RMS distance from the solved keypoint in mm, unfiltered and filtered; RMS jerk (third difference) of
+    Per keypoint: mean distance from the solved keypoint in mm, unfiltered and filtered; RMS jerk (third difference) of
     both as ratios to that of the solved keypoint (1: as lively; far above: shaky; far below: flattened); and how much
     of the solved keypoint's greatest speed the filtered one has. None where too few frames are known.
     """
@@ -28,8 +28,8 @@ def compare_filter(take: SolvedTake, filtered: FilteredPoints) -> dict[str, Any]
         solved, before, after = (p.xyz_m[:, k] for p in (take.keypoints, filtered.before, filtered.after))
         jerk = _rms_difference(solved, 3)
         per_keypoint[name] = {
-            "unfiltered_rms_from_solve_mm": _rms(1000 * np.linalg.norm(before - solved, axis=-1)),
-            "filtered_rms_from_solve_mm": _rms(1000 * np.linalg.norm(after - solved, axis=-1)),
+            "unfiltered_mean_from_solve_mm": _mean(1000 * np.linalg.norm(before - solved, axis=-1)),
+            "filtered_mean_from_solve_mm": _mean(1000 * np.linalg.norm(after - solved, axis=-1)),
             "unfiltered_jerk_ratio_to_solve": _ratio(_rms_difference(before, 3), jerk),
             "filtered_jerk_ratio_to_solve": _ratio(_rms_difference(after, 3), jerk),
             "filtered_peak_speed_ratio_to_solve": _ratio(_peak_step(after), _peak_step(solved)),
@@ -43,7 +43,7 @@ def summary_lines(figures: dict[str, Any]) -> list[str]:
     name = f"{figures['filter']} ({parameters})" if parameters else figures["filter"]
     lines = [
         f"filter {name} over points triangulated frame by frame, beside the solve",
-        "  distance from the solve in mm; jerk and peak speed over the solve's own",
+        "  mean distance from the solve in mm; RMS jerk and peak speed over the solve's own",
         f"  {'':<16}{'distance':>22}{'jerk':>22}{'peak speed':>12}",
         f"  {'keypoint':<16}{'unfiltered':>11}{'filtered':>11}{'unfiltered':>11}{'filtered':>11}{'filtered':>12}",
     ]
@@ -54,8 +54,8 @@ def summary_lines(figures: dict[str, Any]) -> list[str]:
 
 
 _COLUMNS = (
-    "unfiltered_rms_from_solve_mm",
-    "filtered_rms_from_solve_mm",
+    "unfiltered_mean_from_solve_mm",
+    "filtered_mean_from_solve_mm",
     "unfiltered_jerk_ratio_to_solve",
     "filtered_jerk_ratio_to_solve",
     "filtered_peak_speed_ratio_to_solve",
@@ -74,6 +74,11 @@ def _peak_step(track: np.ndarray) -> float | None:
     step = np.linalg.norm(np.diff(track, axis=0), axis=-1)
     known = step[np.isfinite(step)]
     return float(known.max()) if len(known) >= MIN_COMPARED else None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.mean(known)) if len(known) >= MIN_COMPARED else None
 
 
 def _rms(values: np.ndarray) -> float | None:

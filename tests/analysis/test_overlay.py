@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mocap.analysis.confidence import confidence
+from mocap.analysis.draw import draw_figure
 from mocap.analysis.figure import stick_figure
 from mocap.analysis.footage import apply_map, compose, grab_frames, scaling
 from mocap.analysis.overlay import write_overlay
@@ -105,6 +106,29 @@ def test_every_keypoint_set_has_a_connected_body(name):
     assert {keypoint_set.index(k) for k in ("RAnkle", "LWrist", "RWrist", "RHip")} <= reached
     sides = dict(zip(keypoint_set.landmarks, figure.node_sides, strict=True))
     assert (sides["LKnee"], sides["RKnee"]) == ("L", "R")
+
+
+@pytest.mark.parametrize("name", [n for n in keypoint_set_names() if n != "hand21"])
+def test_the_neck_and_the_head_are_drawn(name):
+    keypoint_set = load_keypoint_set(name)
+    figure = stick_figure(keypoint_set)
+    # A middle lies on the line between its two keypoints.
+    to_middles = [(k, len(keypoint_set) + m) for m, pair in enumerate(figure.middles) for k in pair]
+    edges = [*figure.edges, *figure.middle_edges, *to_middles]
+    reached = {keypoint_set.index("LElbow")}
+    for _ in edges:
+        reached |= {i for e in edges if reached & set(e) for i in e}
+    assert reached & {keypoint_set.index("Nose"), keypoint_set.index("Head")}
+
+
+def test_a_neck_is_drawn_between_the_middles_of_shoulders_and_ears():
+    keypoint_set = load_keypoint_set("blazepose33")
+    xy_px = np.full((len(keypoint_set), 2), np.nan)
+    for name, at in (("LShoulder", (30, 80)), ("RShoulder", (70, 80)), ("LEar", (40, 20)), ("REar", (60, 20))):
+        xy_px[keypoint_set.index(name)] = at
+    picture = np.zeros((100, 100, 3), np.uint8)
+    draw_figure(picture, stick_figure(keypoint_set), xy_px, np.ones(len(keypoint_set)), 3.0)
+    assert picture[50, 50].tolist() == [55, 200, 113]
 
 
 def test_confidence_falls_with_sigma_and_is_capped_by_source(take):

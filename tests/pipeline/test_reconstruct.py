@@ -174,7 +174,7 @@ def test_a_filter_is_compared_over_points_that_nothing_has_smoothed(take: Take, 
     rows = mocap(*arguments)[1]["filters"][0]["keypoints"]
     for name in ("LShoulder", "RWrist", "LAnkle"):
         assert rows[name]["unfiltered_jerk_ratio_to_solve"] > 5 * rows[name]["filtered_jerk_ratio_to_solve"]
-        assert rows[name]["unfiltered_rms_from_solve_mm"] < 60
+        assert rows[name]["unfiltered_mean_from_solve_mm"] < 60
 
 
 def test_files_of_another_run_in_the_folder_are_kept_and_named(take: Take, mocap: Mocap, tmp_path: Path) -> None:
