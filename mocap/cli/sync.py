@@ -80,7 +80,8 @@ def _methods(args: argparse.Namespace) -> list[str]:
     methods = list(dict.fromkeys(m.strip() for m in asked.split(",") if m.strip()))
     unknown = [m for m in methods if m not in METHODS]
     if unknown or not methods:
-        raise UsageError("usage", f"--methods: unknown {', '.join(unknown) or '(none given)'}", f"Use {METHODS}.")
+        what = f"unknown {', '.join(unknown)}" if unknown else "none is named"
+        raise UsageError("usage", f"--methods: {what}", f"Use one or more of {', '.join(METHODS)}, with commas.")
     if (args.keypoints is None) == (not args.videos):
         raise UsageError("usage", "expected either VIDEO files or --keypoints DIR", "Run `mocap sync --help`.")
     if args.keypoints is not None and methods != ["motion"]:
@@ -109,7 +110,7 @@ def _from_keypoints(args: argparse.Namespace, rig: CameraRig | None, found: list
         from calibration.match import fit_keypoints
 
         views = {c: fit_keypoints(rig[c]).map(d) if rig[c].readout_s else d for c, d in views.items()}
-    return Sources(tuple(views), views=views, rig=rig, frame_s=float(1 / Fraction(args.fps)))
+    return Sources(tuple(views), views=views, rig=rig, methods=("motion",), frame_s=float(1 / Fraction(args.fps)))
 
 
 def _from_files(
@@ -158,7 +159,7 @@ def _from_files(
     if "flash" in methods:
         more += _flashes(files, infos, ui)
     rates = [float(i.fps) for i in infos.values() if i is not None]
-    return Sources(tuple(files), sounds, views, rig, clap, more, frame_s=1 / max(rates, default=60.0))
+    return Sources(tuple(files), sounds, views, rig, clap, more, methods, 1 / max(rates, default=60.0))
 
 
 def _flashes(files: dict[str, Path], infos: dict[str, VideoInfo | None], ui: Ui) -> list[Evidence]:

@@ -24,7 +24,9 @@ from mocap.sync.signals import Detected
 
 DOUBTFUL_FRAMES = 0.5
 FAILED_FRAMES = 2.0
-ADVICE = "Next time clap once at the start and once at the end, seen and heard by all cameras."
+CLAP = "Next time clap once at the start and once at the end, seen and heard by all cameras."
+ALL = "Leave --methods out: all sources are then tried."
+TRAVEL = "What is open is how long the sound travelled: give `mocap sync` "
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Sources:
     """[3] where the claps were, in the world."""
     more: Sequence[Evidence] = ()
     """Evidence of other sources: timecode, GPS time, a person."""
+    methods: Sequence[str] = ()
+    """What was asked for, as people name it; where it is not given, what the other fields tell."""
     frame_s: float = 1 / 60
     """Duration of a frame, for saying what is doubtful."""
 
@@ -111,13 +115,13 @@ def synchronise(sources: Sources, progress: Progress | None = None) -> SyncResul
         curves = seen.curves
     useful = [e for e in evidence if e.sigma_s < USELESS_S]
     if not useful:
-        raise InputError("sync-no-evidence", _nothing(sources, found), ADVICE)
+        raise InputError("sync-no-evidence", _nothing(sources, found), _advice(sources))
     reference = max(names, key=lambda n: (len(connected(useful, names, n)), -names.index(n)))
     sound = None if positions is None else find_sound(evidence, positions, names, reference)
     fused = fuse(evidence, names, reference, sound)
     if sound is not None:
         found = [d for d in found if d.code != "audio-travel-time"] + [_sound_found(fused, sound)]
-    found += _findings(fused, names, sources.frame_s)
+    found += _findings(fused, sources)
     return SyncResult(fused, tuple(evidence), tuple(found), curves)
 
 
@@ -131,34 +135,57 @@ def _sound_found(fused: Fused, sound: SoundPlace) -> Diagnostic:
     return Diagnostic("audio-clap-placed", Severity.INFO, message, {"clap_m": [x, y, z], "cameras": known})
 
 
+def _tried(sources: Sources) -> list[str]:
+    """Return the methods asked for, else the sources that there are."""
+    there = {"audio": sources.sounds is not None, "motion": sources.views is not None}
+    named = [*sources.methods] or [*dict.fromkeys(e.source for e in sources.more), *(n for n in there if there[n])]
+    return ["sound" if n == "audio" else n for n in named]
+
+
+def _advice(sources: Sources) -> str:
+    """Return what gives evidence where there is none: a clap, but for those who did not ask for sound or motion."""
+    tried = _tried(sources)
+    return CLAP if not tried or {"sound", "motion"} & {*tried} else ALL
+
+
 def _nothing(sources: Sources, found: Sequence[Diagnostic]) -> str:
-    tried = [n for n, v in (("sound", sources.sounds), ("motion", sources.views)) if v is not None]
     why = " ".join(d.message for d in found if d.code != "audio-travel-time")
     if sources.views is not None:
         why += " No two cameras see the same motion for a second or more: the clips may not overlap in time."
-    return f"Nothing ties the cameras {', '.join(sources.camera_names)} together (tried: {', '.join(tried)}). {why}"
+    tried = ", ".join(_tried(sources)) or "nothing"
+    return f"Nothing ties the cameras {', '.join(sources.camera_names)} together (tried: {tried}). {why}".rstrip()
 
 
-def _findings(fused: Fused, names: Sequence[str], frame_s: float) -> list[Diagnostic]:
+def _findings(fused: Fused, sources: Sources) -> list[Diagnostic]:
     """Return what a person should know: evidence left out, cameras that are not tied or doubtful."""
     found = [_left_out(e, d, fused) for e, d in fused.rejected]
-    untied = [n for n in names if n not in fused.maps]
+    untied = [n for n in sources.camera_names if n not in fused.maps]
     if untied:
         found.append(
             Diagnostic(
                 "sync-camera-untied",
                 Severity.QUALITY,
-                f"Nothing ties {', '.join(untied)} to the others: no common sound or motion was found. {ADVICE}",
+                f"Nothing ties {', '.join(untied)} to the others: no common {' or '.join(_tried(sources))} was found. "
+                + _advice(sources),
                 {"cameras": untied},
             )
         )
     for name, m in fused.maps.items():
-        frames = m.sigma_s / frame_s
+        frames = m.sigma_s / sources.frame_s
         if name != fused.reference and frames > DOUBTFUL_FRAMES:
             severity = Severity.QUALITY if frames > FAILED_FRAMES else Severity.WARNING
-            message = f"{name}: its clock is known to {m.sigma_s * 1e3:.1f} ms (1 sd), {frames:.1f} frames. {ADVICE}"
+            advice = _travel_advice(m, sources) or _advice(sources)
+            message = f"{name}: its clock is known to {m.sigma_s * 1e3:.1f} ms (1 sd), {frames:.1f} frames. {advice}"
             found.append(Diagnostic("sync-doubtful", severity, message, {"camera": name, "sigma_s": m.sigma_s}))
     return found
+
+
+def _travel_advice(clock: TimeMap, sources: Sources) -> str:
+    """Return what tells the travel time of sound, where a clock rests on sound whose travel time is not known."""
+    if clock.methods[:1] != ("audio",) or (sources.rig is not None and sources.clap_m is not None):
+        return ""
+    cameras = "the calibrated cameras (--rig) and " if sources.rig is None else ""
+    return f"{TRAVEL}{cameras}where the claps were (--clap-at X,Y,Z)."
 
 
 def _left_out(e: Evidence, distance: float, fused: Fused) -> Diagnostic:
