@@ -75,7 +75,8 @@ def solve_take(
     """Return the solved take of one performer; `performer` is what an earlier take found of the same person's body.
 
     Cost is linear in frames and nearly independent of
-    cameras; memory is bounded by windows. Raises InputError when hips and shoulders are never seen by two cameras.
+    cameras; memory is bounded by windows. Raises InputError `take-too-short`, and `performer-not-seen` when hips and
+    shoulders are never seen by two cameras.
     """
     progress = progress or NoProgress()
     points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
@@ -141,6 +142,13 @@ def _landmarks_in(points: Points3D) -> tuple[tuple[str, ...], list[int]]:
     landmarks = points.keypoint_set.landmarks
     index = [k for k, n in enumerate(landmarks) if n in LANDMARKS and share[k] > MIN_KNOWN_SHARE]
     names = tuple(landmarks[k] for k in index)
+    if len(points.xyz_m) < MIN_FRAMES:
+        raise InputError(
+            "take-too-short",
+            f"the take cannot be solved: two cameras or more run at once for {len(points.xyz_m)} frames, "
+            f"{MIN_FRAMES} are needed",
+            "Check that the cameras are in sync, or take more frames.",
+        )
     missing = [n for n in ("LHip", "RHip", "LShoulder", "RShoulder") if n not in names]
     if missing:
         raise InputError(

@@ -142,6 +142,14 @@ def test_a_performer_that_two_cameras_never_see_is_an_error(seen: Keypoints2D, r
     assert caught.value.code == "performer-not-seen"
 
 
+@pytest.mark.parametrize("n_frames", [1, 2])
+def test_a_take_of_one_or_two_frames_is_named_as_too_short(seen: Keypoints2D, rig: CameraRig, n_frames: int) -> None:
+    part = seen.xy_px[:, :n_frames], seen.score[:, :n_frames], seen.time_s[:, :n_frames]
+    with pytest.raises(InputError, match="3 are needed") as caught:
+        _solve(Keypoints2D(seen.keypoint_set, seen.camera_names, *part), rig)
+    assert caught.value.code == "take-too-short"
+
+
 def test_a_set_without_feet_and_neck_drives_the_same_skeleton(seen: Keypoints2D, rig: CameraRig) -> None:
     coco = load_keypoint_set("coco17")
     index = [seen.keypoint_set.landmarks.index(n) for n in coco.landmarks]
