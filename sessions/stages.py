@@ -164,22 +164,22 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 2, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 8, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 17, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+POINTS = Stage("points", 9, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 18, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 3, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
-    Stage("fit", 2, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
+    Stage("fit", 3, ("videos", "footage", "camera"), fit_pixels, each=True, label="fitting pixels to the calibration"),
     detect("keypoints", ("videos", "footage")),
-    Stage("clocks", 9, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
+    Stage("clocks", 10, ("videos", "footage", "fit", "keypoints", "rig"), _clocks, label="placing the clocks"),
     Stage("times", 4, ("clocks", "clock_corrections"), _times, label="applying corrections of the clocks"),
-    Stage("views", 1, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
+    Stage("views", 2, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
     Stage("preview", 3, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
-    Stage("edits", 2, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
+    Stage("edits", 3, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,
     gain("gain", ("preview", "points", "refine")),
     SOLVE,

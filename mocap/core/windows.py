@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
+
 from mocap.core.progress import Progress
 
-MAX_FRAMES, OVERLAP_FRAMES = 1500, 60
-"""A cut 60 frames away moves nothing that a trajectory or a pose says."""
+MAX_FRAMES = 1500
+OVERLAP_S = 1.0
+"""How far a window looks beyond its own frames. Where there is data, a cut that far away moves nothing; what is hidden
+for longer is told from one side only, so that neighbours disagree there: `Window.fade` joins them without a step."""
+OVERLAP_SHARE = 4
+"""At most one in so many of MAX_FRAMES: memory stays bounded at any frame rate, and no frame has three windows."""
 MAX_AT_ONCE = 4
 """Windows in memory at once."""
 
@@ -44,14 +50,31 @@ class Window:
         """The same frames, counted from the first that it looks at."""
         return slice(self.start - self.low, self.stop - self.low)
 
+    @property
+    def looked_at(self) -> slice:
+        """Frames of the take that it looks at."""
+        return slice(self.low, self.high)
 
-def windows(n_frames: int) -> list[Window]:
+    @property
+    def shared(self) -> slice:
+        """Frames of the take that the window before looks at, too."""
+        return slice(self.low, 2 * self.start - self.low)
+
+    @property
+    def fade(self) -> np.ndarray:
+        """[frame] share of this window against the one before in `shared`: from 0 to 1, level at both ends."""
+        n = 2 * (self.start - self.low)
+        share = (np.arange(n) + 0.5) / max(n, 1)
+        return share**2 * (3 - 2 * share)
+
+
+def windows(n_frames: int, fps: float) -> list[Window]:
     """Return windows of about equal length; how many there are depends on the frames alone."""
+    overlap = min(round(OVERLAP_S * fps), MAX_FRAMES // OVERLAP_SHARE)
     n_windows = max(1, math.ceil(n_frames / MAX_FRAMES))
     edges = [round(i * n_frames / n_windows) for i in range(n_windows + 1)]
     return [
-        Window(start, stop, max(start - OVERLAP_FRAMES, 0), min(stop + OVERLAP_FRAMES, n_frames))
-        for start, stop in pairwise(edges)
+        Window(start, stop, max(start - overlap, 0), min(stop + overlap, n_frames)) for start, stop in pairwise(edges)
     ]
 
 
@@ -65,12 +88,14 @@ def in_parts(work: Callable[[slice], Result], n_frames: int, size: int) -> list[
         return list(pool.map(work, parts))
 
 
-def in_windows(work: Callable[[Window], Result], n_frames: int, progress: Progress) -> Iterator[tuple[Window, Result]]:
+def in_windows(
+    work: Callable[[Window], Result], n_frames: int, fps: float, progress: Progress
+) -> Iterator[tuple[Window, Result]]:
     """Yield each window with what `work` returns for it, in order; the windows are worked on in threads.
 
     The progress is advanced by one for each. NumPy lets go of the interpreter while it works on arrays of this size.
     """
-    cuts = windows(n_frames)
+    cuts = windows(n_frames, fps)
     with ThreadPoolExecutor(max(1, min(len(cuts), os.cpu_count() or 1, MAX_AT_ONCE))) as pool:
         futures = [pool.submit(work, window) for window in cuts]
         try:

@@ -58,7 +58,7 @@ def reconstruct_points(
     """
     progress = progress or NoProgress()
     everything = observe(detections, rig, timeline)
-    n_frames, n_keypoints = timeline.n_frames, len(detections.keypoint_set)
+    n_frames, n_keypoints, fps = timeline.n_frames, len(detections.keypoint_set), float(timeline.fps)
     xyz = np.full((n_frames, n_keypoints, 3), np.nan)
     variance = np.full((n_frames, n_keypoints), np.nan)
     views = np.zeros((n_frames, n_keypoints))
@@ -70,12 +70,12 @@ def reconstruct_points(
         part, index = everything.window(window.low, window.high)
         if window.n_frames < MIN_FRAMES or not part.seen.any():
             return None
-        solved = _Trajectories(part, window.n_frames, float(timeline.fps), keypoint_set)
+        solved = _Trajectories(part, window.n_frames, fps, keypoint_set)
         solved.solve()
         return solved, index, solved.variance()
 
-    progress.start("Reconstructing points", len(windows(n_frames)))
-    for window, result in in_windows(solve, n_frames, progress):
+    progress.start("Reconstructing points", len(windows(n_frames, fps)))
+    for window, result in in_windows(solve, n_frames, fps, progress):
         if result is not None:
             solved, index, spread = result
             own, keep = window.own, window.keep
@@ -86,7 +86,7 @@ def reconstruct_points(
             sigma_px[camera, index[camera, at]] = solved.sigma_px[camera, at]
             exchanged[camera, index[camera, at]] = solved.exchanged[camera, at]
     progress.finish()
-    source = _sources(xyz, views, round(MAX_GAP_S * float(timeline.fps)))
+    source = _sources(xyz, views, round(MAX_GAP_S * fps))
     missing = source == Source.MISSING
     xyz[missing], variance[missing] = np.nan, np.nan
     unseen = ~put_back(everything.seen, exchanged, keypoint_set)

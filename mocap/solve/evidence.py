@@ -60,7 +60,7 @@ def judge_take(
         points_m = keypoints.xyz_m[window.low : window.high]
         return part, index, _judged(part, points_m, keypoint_set, float(timeline.fps))
 
-    for window, (seen_there, index, part) in in_windows(judged, timeline.n_frames, NoProgress()):
+    for window, (seen_there, index, part) in in_windows(judged, timeline.n_frames, float(timeline.fps), NoProgress()):
         at_frame, keep = seen_there.frame, window.keep
         camera, at = np.nonzero((index >= 0) & (at_frame >= keep.start - 0.5) & (at_frame < keep.stop - 0.5))
         to = camera, index[camera, at]

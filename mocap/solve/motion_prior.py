@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from mocap.core.windows import in_parts
 from mocap.kernels.articulated import N_TRANSLATION
 from mocap.kernels.chain import smooth_share
 from mocap.kernels.trajectories import mean_around
@@ -34,6 +35,7 @@ BRIDGES_S = (0.2, 0.3, 0.5, 0.8)
 OBSERVED = 0.1
 """Share of its usual evidence that a degree has where it is observed."""
 MIN_RANGE_RAD = 0.1
+PART_FRAMES = 1500
 FREE_RAD = 3.0
 """A degree whose pull towards the bind pose is weaker than this turns all the way round: it has no centre."""
 
@@ -52,6 +54,11 @@ class MotionPrior:
     """[dof] where the degree mostly is."""
     known: np.ndarray | None = None
     """[frame-2 3+dof] share of each second difference that the data determined, 0 to 1; None before any solve."""
+
+    def frames(self, part: slice) -> MotionPrior:
+        """Return the prior of some frames of the take, with the take's own levels, centres and ranges."""
+        second = slice(part.start, part.stop - 2)
+        return replace(self, level=self.level[second], known=None if self.known is None else self.known[second])
 
     @property
     def rate(self) -> np.ndarray:
@@ -135,10 +142,12 @@ class MotionPrior:
 
 def first_prior(pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
     """Return the prior read off a first pose: half the take's median level, half that of the half second around."""
-    squared = pose.accelerations(dof) ** 2
+    n = len(pose.root_m)
+    moved = in_parts(lambda part: pose.frames(slice(part.start, part.stop + 1)).velocities(dof), n - 1, PART_FRAMES)
+    squared = np.diff(np.concatenate(moved), axis=0) ** 2
     local = uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest")
     usual = np.median(local, axis=0)
-    angle = pose.angles(dof)
+    angle = np.concatenate(in_parts(lambda part: pose.frames(part).angles(dof), n, PART_FRAMES))
     spread = np.minimum(np.maximum(angle.std(0), MIN_RANGE_RAD), dof.prior_rad)
     spread = np.where(dof.prior_rad > FREE_RAD, np.inf, spread)
     return MotionPrior(

@@ -15,6 +15,7 @@ from mocap.kernels.rotations import (
     quat_log,
     quat_multiply,
     quat_rotate,
+    quat_slerp,
     quat_to_matrix,
     rotation_between,
 )
@@ -63,6 +64,11 @@ class Pose:
             rotvec[:, j] += step[:, 3 + d, None] * axis
         local = quat_multiply(self.local_wxyz, quat_exp(rotvec))
         return Pose(self.root_m + step[:, :3], without_twist(local, dof))
+
+    def faded(self, other: Pose, share: np.ndarray, dof: Freedom) -> Pose:
+        """Return the pose a share [frame] of the way to `other`: roots on lines, joints by one turn each."""
+        local = without_twist(quat_slerp(self.local_wxyz, other.local_wxyz, share[:, None]), dof)
+        return Pose(self.root_m + share[:, None] * (other.root_m - self.root_m), local)
 
     def axes(self, dof: Freedom) -> np.ndarray:
         """[frame dof 3] axis about which each degree turns its joint in the joint's frame, in this pose.

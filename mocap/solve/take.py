@@ -88,7 +88,7 @@ def solve_take(
     jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
     too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
     known = np.where(too_fast, np.nan, points.xyz_m[:, index])
-    progress.start("Solving the skeleton", 2 + len(windows(timeline.n_frames)))
+    progress.start("Solving the skeleton", 2 + len(windows(timeline.n_frames, fps)))
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
     shape = _fit_performer(pose, known, sigma_m, names, dof, performer)
@@ -215,30 +215,35 @@ def _fit_windows(
 ) -> tuple[Pose, np.ndarray]:
     """Return the pose fitted to all cameras, and the posterior sd [frame landmark] in metres of landmarks `of`.
 
-    Window by window; a cut 60 frames away moves nothing.
+    Window by window, with one first prior for all. Neighbours fade into each other where both look: of what is hidden
+    across a border each knows one end only, and they disagree.
     """
     n_frames, fps = timeline.n_frames, float(timeline.fps)
     root, local = pose.root_m.copy(), pose.local_wxyz.copy()
     spread_m = np.full((n_frames, len(of)), MAX_SIGMA_M)
+    if n_frames < MIN_FRAMES:
+        progress.advance()
+        return pose, spread_m
+    start = first_prior(pose, dof, fps)
 
-    def fit(window: Window) -> tuple[Pose, np.ndarray] | None:
-        if window.n_frames < MIN_FRAMES:
-            return None
+    def fit(window: Window) -> tuple[Pose, np.ndarray]:
         seen, index = observations.window(window.low, window.high)
         sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
-        part = pose.frames(slice(window.low, window.high))
+        part = pose.frames(window.looked_at)
         data = to_cameras(seen, sigma)
-        part, prior = fit_take(part, shape, names, dof, data, first_prior(part, dof, fps), fps)
+        part, prior = fit_take(part, shape, names, dof, data, start.frames(window.looked_at), fps)
         on_floor = standing(_feet(part, shape), part.root_m, fps)
         part, prior = fit_take(part, shape, names, dof, data, prior, fps, on_floor, SLIP_M_S / fps)
         scattered = residual_scatter(body_points(part, shape, names)[2], seen, sigma, round(MAX_LAG_S * fps))
         return part, keypoint_sigma(part, shape, names, dof, data, prior, scattered, of, fps)
 
-    for window, result in in_windows(fit, n_frames, progress):
-        if result is not None:
-            part, spread = result
-            root[window.own], local[window.own] = part.root_m[window.keep], part.local_wxyz[window.keep]
-            spread_m[window.own] = spread[window.keep]
+    for window, (part, spread) in in_windows(fit, n_frames, fps, progress):
+        at, both, share = window.looked_at, window.shared, window.fade
+        faded = Pose(root[both], local[both]).faded(part.frames(slice(len(share))), share, dof)
+        # neighbours err alike where both see, and nobody knows how where they do not: sigmas add, not variances
+        sigma_m = spread_m[both] + share[:, None] * (spread[: len(share)] - spread_m[both])
+        root[at], local[at], spread_m[at] = part.root_m, part.local_wxyz, spread
+        root[both], local[both], spread_m[both] = faded.root_m, faded.local_wxyz, sigma_m
     return Pose(root, local), spread_m
 
 

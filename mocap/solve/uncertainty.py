@@ -34,6 +34,8 @@ MAX_MISFIT_M = 0.1
 MARGIN = 1.3
 """The points' variances are known to about this factor: only what exceeds it is the body's."""
 MIN_SAMPLES = 60
+NOTHING = 1e-12
+"""Curvature, against that of the prior, of what neither a frame nor those around it tell anything about."""
 CHI2_MEDIAN = 0.4549
 """Median of the square of a standard normal variable."""
 
@@ -74,13 +76,15 @@ def keypoint_sigma(
         own.shape[1]
     )
     curvature, axes = np.linalg.eigh(whitened)
+    curvature = np.maximum(curvature, NOTHING)
     noise = seen.noise(curvature, n_frames)
     # noise in runs comes with a frame's own data; what the frames around are worth is exact already
     is_own = np.clip((axes * (own @ axes)).sum(1) / curvature, 0.0, 1.0)
     error = is_own * LESS_THAN_WHITE * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
     half = level[:, :, None] * axes * np.sqrt(error)[:, None, :]
-    R_world, joints, points = body_points(pose.frames(frames), shape, of)
-    jacobian = point_jacobian(R_world, joints, points, dof.joint, dof.axis, moves_matrix(of, dof))
+    there = pose.frames(frames)
+    R_world, joints, points = body_points(there, shape, of)
+    jacobian = point_jacobian(R_world, joints, points, dof.joint, there.axes(dof), moves_matrix(of, dof))
     n = N_TRANSLATION + len(dof.joint)
     spread = (jacobian.reshape(len(frames), -1, n) @ half).reshape(len(frames), len(of), 3, n)
     covariance = spread @ spread.swapaxes(2, 3)
@@ -128,4 +132,6 @@ def _borrowed(own: np.ndarray, level: np.ndarray, frames: np.ndarray, prior: Mot
     known = np.stack([np.interp(at, frames, steady[:, d] / level[:, d] ** 2) for d in range(n_dof)], axis=1)
     by_rate, by_place = prior.weights
     exact = chain_posterior(known + by_place, prior.level**-2.0, by_rate)[frames]
+    # of chains that nothing holds, floating point leaves a variance of any sign: they know nothing
+    exact = np.where(exact > 0, exact, np.inf)
     return np.maximum(curvature_of_variance(exact / level**2) - steady, 0.0)

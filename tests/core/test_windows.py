@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mocap.core.progress import NoProgress
-from mocap.core.windows import MAX_FRAMES, OVERLAP_FRAMES, in_parts, in_windows, windows
+from mocap.core.windows import MAX_FRAMES, OVERLAP_S, OVERLAP_SHARE, in_parts, in_windows, windows
 
 
+@pytest.mark.parametrize("fps", [24.0, 60.0, 1000.0])
 @pytest.mark.parametrize("n_frames", [0, 1, 7, MAX_FRAMES, MAX_FRAMES + 1, 3000, 36007])
-def test_every_frame_belongs_to_one_window_of_bounded_length(n_frames: int) -> None:
-    cuts = windows(n_frames)
+def test_every_frame_belongs_to_one_window_of_bounded_length(n_frames: int, fps: float) -> None:
+    cuts = windows(n_frames, fps)
     assert [f for w in cuts for f in range(w.start, w.stop)] == list(range(n_frames))
     assert all(w.stop - w.start <= MAX_FRAMES for w in cuts)
-    assert all(w.n_frames <= MAX_FRAMES + 2 * OVERLAP_FRAMES for w in cuts)
+    assert all(w.n_frames <= MAX_FRAMES + 2 * MAX_FRAMES // OVERLAP_SHARE for w in cuts)
     assert all(w.low + w.keep.start == w.start and w.low + w.keep.stop == w.stop for w in cuts)
+
+
+@pytest.mark.parametrize("fps", [24.0, 60.0, 240.0])
+def test_windows_look_as_far_beyond_their_frames_in_seconds_at_any_frame_rate(fps: float) -> None:
+    before, after = windows(2 * MAX_FRAMES, fps)
+    assert before.high - before.stop == after.start - after.low == round(OVERLAP_S * fps)
+
+
+@pytest.mark.parametrize("fps", [24.0, 60.0, 1000.0])
+def test_shares_of_neighbours_fade_without_a_step_where_both_look_and_nowhere_else(fps: float) -> None:
+    n_frames = 4 * MAX_FRAMES + 1
+    cuts = windows(n_frames, fps)
+    share = np.zeros((len(cuts), n_frames))
+    for n, w in enumerate(cuts):
+        share[n, w.looked_at] = 1.0
+        share[n, w.shared] = w.fade
+        share[:n, w.shared] *= 1.0 - w.fade
+        share[:n, w.shared.stop : w.high] = 0.0
+    assert np.allclose(share.sum(0), 1.0)
+    assert all(share[n, f] == 0.0 for n, w in enumerate(cuts) for f in (w.low - 1, w.high) if 0 <= f < n_frames)
+    assert np.abs(np.diff(share, axis=1)).max() <= 1.5 / (cuts[1].shared.stop - cuts[1].shared.start)
 
 
 def test_results_come_in_order_with_progress_for_each() -> None:
@@ -25,7 +48,7 @@ def test_results_come_in_order_with_progress_for_each() -> None:
             self.steps += 1
 
     progress = Counting()
-    out = list(in_windows(lambda w: w.start, 4 * MAX_FRAMES, progress))
+    out = list(in_windows(lambda w: w.start, 4 * MAX_FRAMES, 60.0, progress))
     assert [result for _, result in out] == [w.start for w, _ in out] == [i * MAX_FRAMES for i in range(4)]
     assert progress.steps == 4
 
@@ -38,7 +61,7 @@ def test_an_error_in_a_window_is_raised_and_windows_that_wait_never_begin() -> N
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(in_windows(work, 200 * MAX_FRAMES, NoProgress()))
+        list(in_windows(work, 200 * MAX_FRAMES, 60.0, NoProgress()))
     assert len(begun) < 200
 
 

@@ -98,7 +98,7 @@ def test_windows_join_without_a_seam(performer: Performer, monkeypatch: pytest.M
     assert np.nanquantile(np.linalg.norm(parts - whole, axis=-1), 0.99) < 5 * MM
     jump = np.linalg.norm(np.diff(parts, axis=0), axis=-1)
     true_jump = np.linalg.norm(np.diff(performer.points(timeline.time_s), axis=0), axis=-1)
-    seams = [w.stop - 1 for w in windows.windows(N_FRAMES)[:-1]]
+    seams = [w.stop - 1 for w in windows.windows(N_FRAMES, float(FPS))[:-1]]
     assert len(seams) >= 2
     assert np.nanmax(jump[seams] - true_jump[seams]) < 6 * MM
 

@@ -10,9 +10,17 @@ import pytest
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.observations import Observations, common_timeline
 from mocap.core.take import SolvedTake
+from mocap.kernels.articulated import N_TRANSLATION
+from mocap.kernels.chain import Scatter
 from mocap.reconstruct.points import reconstruct_points
-from mocap.solve.take import solve_take
-from mocap.solve.uncertainty import body_misfit_m, residual_scatter
+from mocap.solve import uncertainty
+from mocap.solve.body import LANDMARKS
+from mocap.solve.fit import PointTerms, body_points
+from mocap.solve.motion_prior import first_prior
+from mocap.solve.pose import Pose, bind_pose, freedom
+from mocap.solve.shape import reference_shape
+from mocap.solve.take import MAX_SIGMA_M, solve_take
+from mocap.solve.uncertainty import body_misfit_m, keypoint_sigma, residual_scatter
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
@@ -20,6 +28,8 @@ from mocap.synth.rig import ring_rig
 FPS = Fraction(60)
 N_FRAMES = 199
 GAP = slice(80, 140)
+NAMES = tuple(n for n in LANDMARKS if n != "Hip")
+DOF = freedom(NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +69,12 @@ def _observations(noise: np.ndarray) -> tuple[np.ndarray, Observations]:
     )
 
 
+def _sigma(pose: Pose, data: PointTerms) -> np.ndarray:
+    """Return sigma [frame landmark] of a pose that `data` holds, with white noise."""
+    unseen, prior = Scatter(np.zeros(31), 1.0, 1.0, 0), first_prior(pose, DOF, float(FPS))
+    return keypoint_sigma(pose, reference_shape(1.0), NAMES, DOF, data, prior, unseen, NAMES, float(FPS))
+
+
 def test_independent_residuals_scatter_at_lag_zero_only() -> None:
     noise = np.random.default_rng(20).normal(size=(5, 400, 11, 2))
     points, observations = _observations(noise)
@@ -87,6 +103,31 @@ def test_uncertainty_grows_over_a_gap_and_comes_back(take: SolvedTake, performer
         assert sigma[110, k] > 5 * usual
         assert sigma[155, k] < 2 * usual
     assert np.isfinite(sigma).all()
+
+
+def test_errors_reach_the_landmarks_as_small_turns_from_the_pose_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def jacobian(*args: np.ndarray) -> np.ndarray:
+        seen.append(true_jacobian(*args))
+        return seen[-1]
+
+    true_jacobian = uncertainty.point_jacobian
+    monkeypatch.setattr(uncertainty, "point_jacobian", jacobian)
+    n = N_TRANSLATION + len(DOF.joint)
+    pose = bind_pose(31).moved(0.6 * np.random.default_rng(25).normal(size=(1, n)) * np.ones((31, 1)), DOF)
+    _sigma(pose, lambda points: (np.tile([1e4, 1e4, 1e4, 0, 0, 0], (*points.shape[:2], 1)), np.zeros(points.shape)))
+    shape, h = reference_shape(1.0), 1e-6
+    for d in range(n):
+        step = h * np.tile(np.arange(n) == d, (31, 1))
+        ahead, behind = (body_points(pose.moved(s, DOF), shape, NAMES)[2][0] for s in (step, -step))
+        assert seen[-1][0, :, :, d] == pytest.approx((ahead - behind) / (2 * h), abs=1e-6)
+
+
+def test_what_nothing_tells_of_has_a_finite_and_large_sigma() -> None:
+    sigma = _sigma(bind_pose(120), lambda points: (np.zeros((*points.shape[:2], 6)), np.zeros(points.shape)))
+    assert np.isfinite(sigma).all()
+    assert sigma.min() > MAX_SIGMA_M
 
 
 def test_landmarks_that_leave_the_body_are_less_certain() -> None:
