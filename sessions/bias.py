@@ -44,7 +44,7 @@ def rig_bias(take: SolvedTake, cameras: Collection[str] | None = None) -> tuple[
             "rig-biased",
             Severity.WARNING,
             f"The calibration does not quite fit: the result is shifted in {text}. The cameras were used as "
-            "calibrated; refining the rig corrects them from the performer.",
+            "calibrated; --refine-rig (in a session: --set refine_rig=yes) corrects them from the performer.",
             {"bias_px": shifted},
         ),
     )

@@ -123,7 +123,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             "diagnostics": [x.to_json() for x in d.diagnostics],
         }
         people = ", ".join(f"{s:.0%}" for s in share) or "nobody"
-        looked = "" if stride == 1 else f", every {stride}. of them looked at"
+        looked = "" if stride == 1 else f", 1 in {stride} looked at"
         lines.append(f"{camera}: {d.n_frames} frames{looked}, people seen in: {people}")
         lines += [f"  note: {x.message}" for x in d.diagnostics]
     n = sum(d.n_frames for d in found.values())

@@ -11,6 +11,8 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 
 _SUFFIX = re.compile(r"\.(mp4|mov|mkv|avi|m4v|webm|mts|json|csv|h5|slp|png|jpe?g)$", re.IGNORECASE)
+_LISTED = 20
+"""Longer lists of names are cut: no rig has so many cameras."""
 _RENAME = "Rename them after the rig's cameras, one for each camera, or give the rig file that belongs to them."
 
 
@@ -55,7 +57,7 @@ def match_cameras(
 
     Raises: InputError camera-twice, camera-count-mismatch, cameras-unmatched; each lists both sides.
     """
-    lists = f"cameras of the rig: {', '.join(camera_names)}; {what}: {', '.join(found) or 'none'}"
+    lists = f"cameras of the rig: {', '.join(camera_names)}; {what}: {_listed(found)}"
     rig_key = {normal_name(c): c for c in camera_names}
     _check_twice(found, what, lists)
     if may_lack and 2 <= len(found) < len(camera_names) and len(rig_key) == len(camera_names):
@@ -87,6 +89,13 @@ def match_cameras(
     pairs = ", ".join(f"{c} <- {f}" for c, f in result.items())
     message = f"The names of the {what} are not those of the rig's cameras; matched in sort order: {pairs}."
     return CameraMatch(result, (_diagnostic("cameras-matched-in-order", Severity.WARNING, message, result),))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the names in one line, five of them where they are too many to be one of each camera."""
+    if len(names) <= _LISTED:
+        return ", ".join(names) or "none"
+    return f"{', '.join(names[:5])} and {len(names) - 5} more"
 
 
 def without_video(cameras: Sequence[str], what: str = "videos") -> Diagnostic:
@@ -139,9 +148,17 @@ def _raise_count(
     is_short = part and len(part) == len(found)
     raise InputError(
         "camera-count-mismatch",
-        f"The rig has {len(camera_names)} cameras, but there are {len(found)} {what}{detail} ({lists}).",
+        f"The rig has {_count(camera_names, 'cameras')}, but there {'is' if len(found) == 1 else 'are'}"
+        f" {_count(found, what)}{detail} ({lists}).",
         f"Give {', '.join(missing)} too, or the rig file that belongs to what there is." if is_short else _RENAME,
     )
+
+
+def _count(names: Sequence[str], what: str) -> str:
+    """Return how many there are of what, e.g. `1 keypoint source in pose/`."""
+    first, *rest = what.split(" in ")
+    one = first.removesuffix("s") if len(names) == 1 else first
+    return " in ".join([f"{len(names)} {one}", *rest])
 
 
 def _match_by_name(rig_key: dict[str, str], by_key: dict[str, str]) -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -31,6 +32,8 @@ SIZE_UNKNOWN = (0, 0)
 """`CameraDetections.size_px` of imported detections: the files do not say how large the images were."""
 _SUFFIXES = (".npz", ".csv", ".h5", ".coco.json", ".json")
 """Of files that are alike but for these the first is read: programs write one table in several formats."""
+MAX_CAMERAS = 16
+"""More files than this in one folder, numbered like frames, are one camera's."""
 _MAX_SPARSE = 50
 """Frame numbers may span this many times the number of files before they are taken for something else."""
 
@@ -63,9 +66,9 @@ def read_keypoints(
 
     Cameras with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
 
-    Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-no-people, keypoints-broken,
-    keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of `match_cameras`,
-    `choose_keypoint_set` and `in_common_set`.
+    Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-folder-of-one, keypoints-no-people,
+    keypoints-broken, keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of
+    `match_cameras`, `choose_keypoint_set` and `in_common_set`.
     """
     root = Path(folder)
     if not float(fps) > 0 or not np.isfinite(float(fps)):
@@ -98,7 +101,7 @@ def read_keypoints(
 def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
     """Return what may hold one camera each: name -> subfolder with keypoint files, or file, in natural order.
 
-    Raises: InputError keypoints-folder-missing, keypoints-folder-empty.
+    Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-folder-of-one.
     """
     if not root.is_dir():
         raise InputError(
@@ -117,6 +120,13 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
     files = {name: root / name for name in _keypoint_files(root)}
     if n_cameras == 1 and len(files) > 1:
         return {root.name: root}
+    if _is_one_camera(list(files), n_cameras):
+        raise InputError(
+            "keypoints-folder-of-one",
+            f"{root} holds the keypoint files of one camera, one per frame ({', '.join(list(files)[:2])}, ...: "
+            f"{len(files)} of them); the rig has {n_cameras} cameras.",
+            f"Give the folder above, {root.resolve().parent}, with one such folder per camera.",
+        )
     if files:
         return files
     raise InputError(
@@ -125,6 +135,14 @@ def find_sources(root: Path, n_cameras: int) -> dict[str, Path]:
         f"({', '.join(folders) or 'none'}).",
         _advice_for_empty(folders),
     )
+
+
+def _is_one_camera(files: Sequence[str], n_cameras: int) -> bool:
+    """Say whether files are frames rather than cameras: many more than cameras, alike but for one running number."""
+    numbers = [re.findall(r"\d+", name) for name in files]
+    names = {re.sub(r"\d+", "#", name) for name in files}
+    running = sum(len(set(column)) > 1 for column in zip(*numbers, strict=True)) if len(names) == 1 else 0
+    return len(files) > n_cameras + 1 and len(files) > MAX_CAMERAS and running == 1
 
 
 def _archives_taken(sources: dict[str, Path]) -> list[Diagnostic]:

@@ -88,7 +88,7 @@ def test_a_preview_counts_only_the_frames_that_it_looks_at(
     video = write_video(tmp_path / "cam1.mp4", pictures, Fraction(60), (64, 48))
     asked = ["detect", str(video), "--model", "blazepose", "--quality", "preview", "--to", "npz"]
     assert main([*asked, "--out", str(tmp_path / "out")]) == 0
-    assert "24 frames, every 4. of them looked at, people seen in: 100%" in capsys.readouterr().out
+    assert "24 frames, 1 in 4 looked at, people seen in: 100%" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("dot")

@@ -93,6 +93,14 @@ def test_a_camera_name_within_a_word_or_number_is_not_that_camera() -> None:
             match_cameras(cameras, files, may_lack=True)
 
 
+def test_many_names_are_cut_and_one_is_no_plural() -> None:
+    with pytest.raises(InputError, match="f_3, f_4 and 25 more") as error:
+        match_cameras(["left", "right"], [f"f_{n}" for n in range(30)], "keypoint sources in pose")
+    assert "f_5" not in error.value.message
+    with pytest.raises(InputError, match="there is 1 keypoint source in pose"):
+        match_cameras(["left", "right"], ["front"], "keypoint sources in pose")
+
+
 def test_two_camera_names_in_one_file_name_are_a_tie() -> None:
     with pytest.raises(InputError) as error:
         match_cameras(["cam1", "cam2", "cam3"], ["cam1_cam2_sync.mp4", "cam3.mp4"], may_lack=True)

@@ -199,6 +199,14 @@ def test_the_advice_names_the_subfolder_that_has_keypoints(tmp_path: Path) -> No
     assert "calib-2d" not in code_of(tmp_path / "bare").advice
 
 
+def test_one_cameras_folder_is_told_from_the_folder_above_it(tmp_path: Path) -> None:
+    take(tmp_path, range(23))
+    error = code_of(tmp_path / "cam02_json")
+    assert error.code == "keypoints-folder-of-one"
+    assert str(tmp_path) in error.advice
+    assert error.message.count(".json") == 2
+
+
 def test_a_camera_without_folder_and_a_wrong_rate_are_errors(tmp_path: Path) -> None:
     take(tmp_path, range(1))
     (tmp_path / "cam02_json" / "cam02_000000.json").unlink()
