@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mocap.core.keypoints import Keypoints2D
+from mocap.core.keypoints import Keypoints2D, looked_at
 
 MAX_INTERPOLATION_S = 0.1
 """Tracks are interpolated between two samples that are at most this far apart."""
@@ -51,17 +51,19 @@ class Observations:
 def gather(detections: Keypoints2D, min_score: float, max_points: int, *, with_velocity: bool = False) -> Observations:
     """Return observations at the frame times of the camera that saw most, thinned evenly to about `max_points` points.
 
-    Other cameras' tracks are interpolated linearly to these instants: cameras need not be genlocked.
+    Other cameras' tracks are interpolated linearly to these instants: cameras need not be genlocked. Of a quick look
+    only the frames that were looked at are samples: the others would be gaps between any two of them.
     """
     xy = np.where((detections.score >= min_score)[..., None], detections.xy_px, np.nan)[:, :, 0].astype(np.float64)
-    count = np.isfinite(xy).all(-1).sum((1, 2))
-    instants = detections.time_s[int(np.argmax(count))]
+    is_seen = np.asarray(np.isfinite(xy).all(-1))
+    looks = [looked_at(np.asarray(row.any(-1))) for row in is_seen]
+    most = int(np.argmax(is_seen.sum((1, 2))))
+    instants = detections.time_s[most, looks[most]]
     instants = instants[np.isfinite(instants)]
     stride = max(1, int(np.ceil(len(instants) * xy.shape[2] / max_points)))
     instants = instants[::stride]
-    sampled, velocity = zip(
-        *(_at_instants(xy[c], detections.time_s[c], instants, with_velocity) for c in range(len(xy))), strict=True
-    )
+    tracks = ((xy[c, which], detections.time_s[c, which]) for c, which in enumerate(looks))
+    sampled, velocity = zip(*(_at_instants(*track, instants, with_velocity) for track in tracks), strict=True)
     at = np.stack(sampled)
     n_views = np.isfinite(at).all(-1).sum(0)
     instant, keypoint = np.nonzero(n_views >= 2)

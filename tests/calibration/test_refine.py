@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -226,6 +226,22 @@ def test_cameras_that_are_not_genlocked_are_refined_at_common_instants() -> None
     deg, mm, _ = errors_up_to_gauge(result.rig, scene.rig)
     assert deg < 0.15
     assert mm < 12.0
+
+
+def test_frames_that_a_quick_look_left_out_do_not_count() -> None:
+    scene = make_scene(make_rig(5), n_frames=401)
+    frame = np.arange(401)
+    left_out = np.stack([frame % 2 != c % 2 for c in range(5)])[:, :, None, None]
+    seen = scene.detections
+    quick = replace(
+        seen,
+        xy_px=np.where(left_out[..., None], np.nan, seen.xy_px),
+        score=np.where(left_out, 0.0, seen.score),
+    )
+    result = refine_extrinsics(disturb(scene.rig, 0.5, 25.0), quick)
+    assert result.is_refined
+    assert result.summary["n_points"] > 1900
+    assert errors_up_to_gauge(result.rig, scene.rig)[0] < 0.15
 
 
 def test_more_than_one_person_is_an_error_that_says_what_to_do() -> None:
