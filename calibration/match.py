@@ -15,7 +15,7 @@ from mocap.core.camera import MAX_READOUT_S, Camera, CameraRig, Intrinsics
 from mocap.core.camera_names import CameraMatch, match_cameras, normal_name
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.kernels.rolling_shutter import at_middle_row
+from mocap.kernels.rolling_shutter import REACH_S, at_middle_row
 from mocap.media.decode import frames
 from mocap.media.probe import VideoInfo
 
@@ -26,9 +26,12 @@ __all__ = [
     "check_inside",
     "fit_footage",
     "fit_keypoints",
+    "fit_video",
+    "map_keypoints",
     "match_cameras",
     "match_footage",
     "normal_name",
+    "not_corrected",
 ]
 
 _SAME_PX = 1
@@ -44,6 +47,12 @@ _OUTSIDE_SHARE = 0.02
 """More confident keypoints than this do not lie beyond the margin in the picture that the camera was calibrated in."""
 _LOOK_AT = (0, 15, 30)
 """Frames looked at for bars: early, so that no more of the video than a second is decoded."""
+NOT_CORRECTED = "rolling-shutter-not-corrected"
+_CORRECTED = 0.5
+"""A place that was moved by less of its correction than this counts as not corrected."""
+_TELL_SHARE = 0.01
+"""Fewer places left as they were seen than this change nothing that a solve over time would show."""
+_WARN_SHARE = 0.1
 
 
 class _Detections(Protocol):
@@ -56,6 +65,9 @@ class _Detections(Protocol):
     @property
     def time_s(self) -> np.ndarray: ...
 
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]: ...
+
 
 class _Scored(Protocol):
     @property
@@ -63,6 +75,11 @@ class _Scored(Protocol):
 
     @property
     def score(self) -> np.ndarray: ...
+
+
+class _Told(Protocol):
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]: ...
 
 
 D = TypeVar("D", bound=_Detections)
@@ -83,6 +100,8 @@ class PixelFit:
     """Time from the sensor's first row to its last, 0 where it is not known."""
     rotation_deg: int = 0
     """Clockwise turn that made the video upright."""
+    camera: str = ""
+    """For messages."""
 
     def __post_init__(self) -> None:
         A = frozen(self.calibration_from_video, np.float64, (2, 3), "calibration_from_video")
@@ -100,12 +119,38 @@ class PixelFit:
         return xy_px @ A[:, :2].T + A[:, 2]
 
     def map(self, detections: D) -> D:
-        """Return one camera's detections in the calibration's pixels, where the middle row's instant would see them."""
+        """Return one camera's detections in the calibration's pixels, where the middle row's instant would see them.
+
+        What could not be taken back to the middle row is left as it was seen, and told in their diagnostics.
+        """
         seen_px = np.asarray(detections.xy_px, np.float64)
+        found = detections.diagnostics
         if self.readout_s > 0:
-            seen_px = at_middle_row(seen_px, detections.time_s, self.video_size_px, self.readout_s, self.rotation_deg)
+            turn = self.rotation_deg
+            seen_px, trust = at_middle_row(seen_px, detections.time_s, self.video_size_px, self.readout_s, turn)
+            found = (*found, *_left_as_seen(trust, self.camera, self.readout_s))
         xy_px = self.to_calibration(seen_px).astype(np.float32)
-        return replace(detections, xy_px=xy_px, size_px=self.calibrated_size_px)  # type: ignore[type-var]  # a dataclass
+        return replace(detections, xy_px=xy_px, size_px=self.calibrated_size_px, diagnostics=found)  # type: ignore[type-var]  # a dataclass
+
+
+def _left_as_seen(trust: np.ndarray, camera: str, readout_s: float) -> tuple[Diagnostic, ...]:
+    """Return the finding of how many places were not corrected, none where they are few; trust as `at_middle_row`."""
+    trust = trust[np.isfinite(trust)]
+    share = float((trust < _CORRECTED).mean()) if len(trust) else 0.0
+    if share < _TELL_SHARE:
+        return ()
+    message = (
+        f"Camera {camera}: {share:.0%} of its keypoints are not corrected for the rolling shutter "
+        f"({readout_s * 1e3:.1f} ms): within {REACH_S:g} s no other frame has them, so that their speed is not known. "
+        "They stay where they were seen, as if the whole picture had been taken at once."
+    )
+    severity = Severity.WARNING if share > _WARN_SHARE else Severity.INFO
+    return (Diagnostic(NOT_CORRECTED, severity, message, {"camera": camera, "share": round(share, 4)}),)
+
+
+def not_corrected(detections: Mapping[str, _Told]) -> list[Diagnostic]:
+    """Return what `PixelFit.map` found that it could not correct, of all cameras."""
+    return [found for d in detections.values() for found in d.diagnostics if found.code == NOT_CORRECTED]
 
 
 def match_footage(camera_names: Sequence[str], videos: Sequence[Path]) -> tuple[dict[str, Path], list[Diagnostic]]:
@@ -123,17 +168,41 @@ def fit_footage(camera: Camera, video: VideoInfo) -> PixelFit:
     The read-out time is the calibration's, else what the video states. Raises: InputError as `adapt_to_size`, and those
     of decoding.
     """
+    return _with_rows(_fit_size(camera, video), camera.name, video, camera.readout_s)
+
+
+def fit_video(name: str, video: VideoInfo) -> PixelFit:
+    """Return the fit of a video without a calibration: its own pixels, with the read-out time that it states."""
+    size = video.size_px
+    return _with_rows(PixelFit(_affine(np.ones(2), np.zeros(2)), "same", size, size), name, video, None)
+
+
+def _with_rows(fit: PixelFit, camera: str, video: VideoInfo, calibrated_s: float | None) -> PixelFit:
+    """Return the fit with what is known of the sensor's rows: the calibration's read-out time, else the video's."""
     stated_s = video.gopro.readout_s if video.gopro is not None else None
-    readout_s = camera.readout_s if camera.readout_s is not None else stated_s
-    fit = _fit_size(camera, video)
-    is_known = readout_s is not None and 0 < readout_s <= MAX_READOUT_S
-    return replace(fit, readout_s=readout_s if is_known else 0.0, rotation_deg=video.rotation_deg)
+    readout_s = calibrated_s if calibrated_s is not None else (stated_s or 0.0)
+    found = fit.diagnostics
+    if not 0 <= readout_s <= MAX_READOUT_S:
+        message = (
+            f"Camera {camera}: {video.path.name} states that a picture is read in {readout_s:g} s, which no sensor "
+            f"takes (0 to {MAX_READOUT_S:g} s): it is not used, and the rolling shutter is not corrected. Where the "
+            "time is known, give it as readout_s in the rig file."
+        )
+        data = {"camera": camera, "stated_s": readout_s, "limit_s": MAX_READOUT_S}
+        found, readout_s = (*found, Diagnostic("readout-implausible", Severity.WARNING, message, data)), 0.0
+    return replace(fit, camera=camera, readout_s=readout_s, rotation_deg=video.rotation_deg, diagnostics=found)
 
 
 def fit_keypoints(camera: Camera) -> PixelFit:
     """Return the fit of keypoints in the pixels of the calibration itself."""
     same = adapt_to_size(camera.intrinsics, camera.intrinsics.size_px)
-    return replace(same, readout_s=camera.readout_s or 0.0)
+    return replace(same, camera=camera.name, readout_s=camera.readout_s or 0.0)
+
+
+def map_keypoints(cameras: Iterable[Camera], detections: Mapping[str, D]) -> dict[str, D]:
+    """Return keypoints in the calibration's pixels at the middle rows' instants, of cameras whose read-out is known."""
+    fits = {c.name: fit_keypoints(c) for c in cameras if c.readout_s}
+    return {name: fits[name].map(d) if name in fits else d for name, d in detections.items()}
 
 
 def _fit_size(camera: Camera, video: VideoInfo) -> PixelFit:

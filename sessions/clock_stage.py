@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.match import not_corrected
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.progress import Progress
@@ -39,6 +40,7 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
     names = tuple(footage)
     frame_s = 1 / float(max(i.fps for i in footage.values()))
     views = {c: inputs["fit"][c].map(d) for c, d in inputs["keypoints"].items()}
+    unmoved = tuple(not_corrected(views))
     sounds = _sounds(inputs["videos"], footage)
     labels = timecode_evidence({c: i.timecode for c, i in footage.items()})
     telemetry = {c: read_telemetry(inputs["videos"][c], (), i.start_s) for c, i in footage.items()}
@@ -49,7 +51,7 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
     except InputError as error:
         message = f"{error.message} The first frames of all videos are taken as one instant. {CONFIRM}"
         found = Diagnostic("times-assumed", Severity.WARNING, message, {"cameras": list(names)})
-        return {name: TimeMap() for name in names}, (found,)
+        return {name: TimeMap() for name in names}, (found, *unmoved)
     longest_s = max(i.n_frames / float(i.fps) for i in footage.values())
     if is_in_step(result, names, frame_s, longest_s):
         worst = max(m.sigma_s for m in result.maps.values())
@@ -58,8 +60,9 @@ def find_clocks(inputs: Mapping[str, Any], progress: Progress) -> tuple[dict[str
         return {n: replace(m, offset_s=0.0, drift_ppm=0.0) for n, m in result.maps.items()}, (
             found,
             *result.diagnostics,
+            *unmoved,
         )
-    return {n: result.maps.get(n, TimeMap()) for n in names}, (_placed(result), *result.diagnostics)
+    return {n: result.maps.get(n, TimeMap()) for n in names}, (_placed(result), *result.diagnostics, *unmoved)
 
 
 def settled(found: Sequence[Diagnostic], by_hand: Collection[str]) -> tuple[Diagnostic, ...]:

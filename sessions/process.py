@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from calibration.files import RigFile, read_rig_file
-from calibration.match import check_inside, fit_keypoints
+from calibration.match import check_inside, map_keypoints
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
@@ -173,7 +173,7 @@ def process_keypoints(
     """
     check_inside(rig, keypoints)
     config = {**defaults(), "refine_rig": False, **(settings or {})}
-    seen = {c: fit_keypoints(rig[c]).map(d) if rig[c].readout_s else d for c, d in keypoints.items()}
+    seen = map_keypoints(rig.cameras, keypoints)
     sources = {
         "keypoints": source_items(seen, dict.fromkeys(seen)),
         "rig": source(rig, None),

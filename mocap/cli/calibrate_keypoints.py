@@ -59,18 +59,41 @@ def read_performer(
     times: Path | None = None,
     keypoint_set: str | None = None,
     subject_at: tuple[float, float] | None = None,
+    is_rate_known: bool = True,
 ) -> Performer:
     """Return the performer's keypoints out of files, read as `mocap reconstruct --keypoints` reads them.
 
+    Where the frame rate is only assumed, so are speeds, and a rolling shutter is not corrected, which is said.
     Raises: InputError as `read_keypoints`, `read_times`, `assemble` and `choose_performer`.
     """
+    from calibration.match import map_keypoints
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
 
     files = read_keypoints(folder, rig.names, fps, keypoint_set, ui.progress, may_lack=True)
     used = rig.in_order(tuple(files.detections))
     maps = read_times(times, used.names) if times is not None else {}
-    return _chosen(used, files.detections, maps, files.diagnostics, ui, subject_at)
+    notes = [*files.diagnostics]
+    seen = files.detections
+    if is_rate_known:
+        seen = map_keypoints(used.cameras, seen)
+    else:
+        notes += _rate_unknown(used)
+    return _chosen(used, seen, maps, notes, ui, subject_at)
+
+
+def _rate_unknown(rig: CameraRig) -> list[Diagnostic]:
+    """Return the finding that rolling shutters cannot be corrected; none where the rig says of no such."""
+    from mocap.core.diagnostics import Diagnostic, Severity
+
+    cameras = [c.name for c in rig.cameras if c.readout_s]
+    if not cameras:
+        return []
+    message = (
+        f"The rolling shutter of {', '.join(cameras)} is not corrected, for without the frame rate no speed is known. "
+        "Give it with --fps."
+    )
+    return [Diagnostic("rolling-shutter-not-corrected", Severity.WARNING, message, {"cameras": cameras, "share": 1.0})]
 
 
 def detect_performer(
@@ -125,13 +148,15 @@ def _chosen(
 ) -> Performer:
     from calibration.check import MIN_SCORE
     from calibration.exchange import require_not_exchanged
-    from calibration.match import check_inside
+    from calibration.match import check_inside, not_corrected
     from mocap.core.errors import InputError
     from mocap.pose2d.assemble import assemble
     from mocap.tracking.main_person import main_person
     from mocap.tracking.performer import choose_performer
 
     check_inside(rig, detections)
+    # Found by the clocks already, where they were told from the same detections.
+    found = [*found, *(d for d in not_corrected(detections) if d not in found)]
     views = assemble(detections, maps)
     alone = views.person(main_person(views))
     try:

@@ -107,9 +107,10 @@ def _from_keypoints(args: argparse.Namespace, rig: CameraRig | None, found: list
     found += files.diagnostics
     views = files.detections
     if rig is not None:
-        from calibration.match import fit_keypoints
+        from calibration.match import map_keypoints, not_corrected
 
-        views = {c: fit_keypoints(rig[c]).map(d) if rig[c].readout_s else d for c, d in views.items()}
+        views = map_keypoints(rig.cameras, views)
+        found += not_corrected(views)
     return Sources(tuple(views), views=views, rig=rig, methods=("motion",), frame_s=float(1 / Fraction(args.fps)))
 
 
@@ -192,7 +193,7 @@ def _probed(file: Path) -> VideoInfo | SoundFile:
 def _detected(
     files: dict[str, Path], infos: dict[str, VideoInfo | None], rig: CameraRig | None, found: list[Diagnostic], ui: Ui
 ) -> dict[str, Any] | None:
-    """Return 2D keypoints of the files that have pictures, in the rig's pixels where there is one."""
+    """Return 2D keypoints of the files that have pictures, in the rig's pixels where there is one, at middle rows."""
     pictures = {c: i for c, i in infos.items() if i is not None}
     if len(pictures) < 2:
         return None
@@ -203,11 +204,12 @@ def _detected(
     seen = detect_videos({c: files[c] for c in pictures}, model, infos=pictures, progress=ui.progress)
     for d in seen.values():
         found += d.diagnostics
-    if rig is None:
-        return dict(seen)
-    from calibration.match import fit_footage
+    from calibration.match import fit_footage, fit_video, not_corrected
 
-    return {c: fit_footage(rig[c], pictures[c]).map(d) for c, d in seen.items()}
+    fits = {c: fit_video(c, i) if rig is None else fit_footage(rig[c], i) for c, i in pictures.items()}
+    views = {c: fits[c].map(d) for c, d in seen.items()}
+    found += [d for f in fits.values() for d in f.diagnostics] + not_corrected(views)
+    return views
 
 
 def _text(data: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ Camera frame as OpenCV (x right, y down, z forward); pixel (0, 0) is the centre 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -58,6 +58,8 @@ class Intrinsics:
 
 
 MAX_READOUT_S = 0.1
+"""Sensors of cameras and phones are read in 5 to 35 ms, the slowest at 10 pictures a second within one picture's time;
+more is a slip of the unit (milliseconds, or a frame rate)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,8 @@ class Camera:
     t_cam_from_world_m: np.ndarray
     """[3] translation."""
     readout_s: float | None = None
-    """Time from the first to the last row of a picture (rolling shutter); None where it is not known."""
+    """Time from the first to the last row of a picture (rolling shutter), whose middle row is at the frame's time; None
+    where it is not known."""
 
     def __post_init__(self) -> None:
         R = frozen(self.R_cam_from_world, np.float64, (3, 3), "R_cam_from_world")
@@ -112,6 +115,10 @@ class CameraRig:
 
     def __len__(self) -> int:
         return len(self.cameras)
+
+    def with_readouts(self, readouts_s: Mapping[str, float | None]) -> CameraRig:
+        """Return the same cameras with these read-out times by name; those that are not named keep theirs."""
+        return CameraRig(tuple(replace(c, readout_s=readouts_s.get(c.name, c.readout_s)) for c in self.cameras))
 
     def __getitem__(self, key: str | int) -> Camera:
         return self.cameras[key] if isinstance(key, int) else self.cameras[self.names.index(key)]

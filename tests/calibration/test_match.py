@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,18 @@ from calibration.match import (
     check_inside,
     fit_footage,
     fit_keypoints,
+    fit_video,
+    map_keypoints,
     match_footage,
     measured_bars,
+    not_corrected,
 )
 from mocap.core.camera import Camera, CameraRig, Intrinsics
+from mocap.core.diagnostics import Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
-from mocap.media.probe import probe
+from mocap.media.gopro_facts import GoProFacts
+from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.detections import CameraDetections
 from mocap.synth.rig import ring_rig
 
@@ -192,6 +198,98 @@ def test_detections_of_a_rolling_shutter_come_back_to_the_middle_row_where_the_r
     found = CameraDetections(load_keypoint_set("blazepose33"), xy, np.ones(xy.shape[:-1]), time_s, (width, height))
     seen = fit_keypoints(camera).map(found)
     late_s = 0.016 * (0.9 - 0.5)
-    np.testing.assert_allclose((xy - seen.xy_px)[3:6, ..., 0], 600 * late_s, atol=0.05)
+    np.testing.assert_allclose((xy - seen.xy_px)[..., 0], 600 * late_s, atol=0.05)
     np.testing.assert_allclose(seen.xy_px[..., 1], xy[..., 1], atol=1e-3)
     assert fit_keypoints(replace(camera, readout_s=None)).map(found).xy_px.tolist() == xy.tolist()
+
+
+def video_of(size_px: tuple[int, int], readout_s: float | None, rotation_deg: int = 0) -> VideoInfo:
+    """What a GoPro's file says of itself."""
+    return VideoInfo(
+        path=Path("GX010001.MP4"),
+        width_px=size_px[0],
+        height_px=size_px[1],
+        rotation_deg=rotation_deg,
+        fps=Fraction(60),
+        nominal_fps=Fraction(60),
+        n_frames=9,
+        time_s=np.arange(9) / 60,
+        pts=np.arange(9),
+        time_base=Fraction(1, 60),
+        start_s=0.0,
+        codec="hevc",
+        is_variable_rate=False,
+        has_audio=False,
+        gopro=GoProFacts(readout_s=readout_s),
+    )
+
+
+def walking_right(size_px: tuple[int, int], share_x: float, share_y: float, time_s: np.ndarray) -> CameraDetections:
+    """Detections that move at 600 px/s along x from a place in the picture."""
+    xy = np.tile([share_x * size_px[0], share_y * size_px[1]], (len(time_s), 1, 33, 1)).astype(np.float32)
+    xy[..., 0] += 600 * time_s[:, None, None].astype(np.float32)
+    return CameraDetections(load_keypoint_set("blazepose33"), xy, np.ones(xy.shape[:-1]), time_s, size_px)
+
+
+@pytest.mark.parametrize(("rotation_deg", "late_share"), [(0, 0.4), (180, -0.4)])
+def test_the_rows_of_turned_footage_are_those_of_its_sensor(rotation_deg: int, late_share: float) -> None:
+    camera = Camera("cam1", WIDE, np.eye(3), np.zeros(3))
+    found = walking_right(WIDE.size_px, 0.25, 0.9, np.arange(9) / 60)
+    fit = fit_footage(camera, video_of(WIDE.size_px, 0.016, rotation_deg))
+    moved_px = (found.xy_px - fit.map(found).xy_px)[..., 0]
+    np.testing.assert_allclose(moved_px, 600 * 0.016 * late_share, atol=0.05)
+
+
+def test_footage_held_upright_by_turning_it_has_rows_that_stand() -> None:
+    camera = Camera("cam1", LENS, np.eye(3), np.zeros(3))
+    found = walking_right(LENS.size_px, 0.9, 0.25, np.arange(9) / 60)
+    moved_px = {}
+    for turn in (90, 270):
+        fit = fit_footage(camera, video_of(LENS.size_px, 0.016, turn))
+        moved_px[turn] = (found.xy_px - fit.map(found).xy_px)[0, 0, 0, 0]
+    assert moved_px[270] == pytest.approx(600 * 0.016 * 0.4, rel=0.05)
+    assert moved_px[90] == pytest.approx(-600 * 0.016 * 0.4, rel=0.05)
+
+
+def test_a_stated_read_out_that_no_sensor_takes_is_not_used_and_said() -> None:
+    camera = Camera("cam1", WIDE, np.eye(3), np.zeros(3))
+    fit = fit_footage(camera, video_of(WIDE.size_px, 16.0))
+    assert fit.readout_s == 0
+    (found,) = fit.diagnostics
+    assert (found.code, found.severity) == ("readout-implausible", Severity.WARNING)
+    assert all(part in found.message for part in ("cam1", "GX010001.MP4", "16 s", "0.1 s", "readout_s"))
+    # The calibration's own goes before what the video says.
+    known = fit_footage(replace(camera, readout_s=0.01), video_of(WIDE.size_px, 16.0))
+    assert (known.readout_s, known.diagnostics) == (0.01, ())
+
+
+def test_videos_without_a_calibration_are_corrected_by_what_they_state() -> None:
+    found = walking_right((640, 480), 0.25, 0.9, np.arange(9) / 60)
+    mapped = fit_video("cam1", video_of((640, 480), 0.016)).map(found)
+    np.testing.assert_allclose((found.xy_px - mapped.xy_px)[..., 0], 600 * 0.016 * 0.4, atol=0.05)
+    assert fit_video("cam1", video_of((640, 480), None)).map(found).xy_px.tolist() == found.xy_px.tolist()
+
+
+def test_what_share_of_a_camera_could_not_be_corrected_is_said() -> None:
+    camera = replace(two_cameras()[0], readout_s=0.016)
+    slow = walking_right(WIDE.size_px, 0.25, 0.9, np.arange(9) / 2.0)
+    found = fit_keypoints(camera).map(slow)
+    assert found.xy_px.tolist() == slow.xy_px.tolist()
+    (said,) = not_corrected({"cam_1": found})
+    assert (said.code, said.severity, said.data["share"]) == ("rolling-shutter-not-corrected", Severity.WARNING, 1.0)
+    assert "cam_1: 100%" in said.message
+    # One keypoint of 33 that is seen but once in a while.
+    xy, score = np.array(slow.xy_px), np.array(slow.score)
+    rare = np.arange(9) != 4
+    xy[rare, :, 5], score[rare, :, 5] = np.nan, 0.0
+    one = replace(slow, xy_px=xy, score=score, time_s=np.arange(9) / 60)
+    assert not_corrected({"cam_1": fit_keypoints(camera).map(one)}) == []
+    assert not_corrected({"cam_1": fit_keypoints(camera).map(replace(slow, time_s=np.arange(9) / 60))}) == []
+
+
+def test_cameras_without_a_read_out_keep_their_keypoints_as_they_are() -> None:
+    first, second = two_cameras().cameras
+    found = walking_right(WIDE.size_px, 0.25, 0.9, np.arange(9) / 60)
+    mapped = map_keypoints((replace(first, readout_s=0.016), second), {"cam_1": found, "cam_2": found})
+    assert mapped["cam_2"] is found
+    np.testing.assert_allclose((found.xy_px - mapped["cam_1"].xy_px)[..., 0], 600 * 0.016 * 0.4, atol=0.05)
