@@ -14,8 +14,9 @@ import numpy as np
 from calibration.board_views import BoardViews
 from calibration.files import beside
 from calibration.report_data import MAX_ERROR_PX, MetricError, bounded, camera_data, metric_data, metric_error
-from calibration.report_figures import ELLIPSE_SCALE, RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
+from calibration.report_figures import RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
 from calibration.rig import RigResult
+from calibration.world import certainty_text
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.jsontext import dumps
@@ -82,9 +83,7 @@ def write_rig_report(
         "verdict": _verdict(data),
         "cameras": _cameras(data),
         "lengths": _lengths(data),
-        "plan": plan_figure(rig, covariance, error)
-        + f"<p>Ellipses: 2 sd of each camera's place, {ELLIPSE_SCALE:.0f} times as large. Dots: boards, green to red "
-        "by their error in mm.</p>",
+        "plan": plan_figure(rig, covariance, error),
         "graph": graph_figure(views.camera_names, result.n_shared),
         "lenses": "".join(_lens(c, name, data, result, views) for c, name in enumerate(views.camera_names)),
         "findings": _findings(data),
@@ -103,7 +102,8 @@ def _verdict(data: Mapping[str, Any]) -> str:
         "redo": "Film the board again: this calibration is not to be relied on.",
     }[word]
     advice = "".join(f"<li>{html.escape(a)}</li>" for a in data["advice"])
-    return f'<div class="verdict {word}"><b>{meaning}</b><ul>{advice}</ul></div>'
+    items = f"<ul>{advice}</ul>" if advice else ""
+    return f'<div class="verdict {word}"><b>{meaning}</b>{items}</div>'
 
 
 def _cameras(data: Mapping[str, Any]) -> str:
@@ -151,9 +151,10 @@ def _lengths(data: Mapping[str, Any]) -> str:
         )
     head = "<tr><th></th><th>boards</th><th>fit rms mm</th><th>length error %</th><th>rms %</th></tr>"
     world = html.escape(str(data["world"].get("from", "")))
+    certain = "".join(f"{html.escape(s)} " for s in certainty_text(data["world"]))
     note = (
-        f"<p>World from: {world}. Scale: from the board's squares as given ({html.escape(data['board'])}); a wrong "
-        "square size scales everything alike and shows in no residual, so measure the print.</p>"
+        f"<p>World from: {world}. {certain}Scale: from the board's squares as given ({html.escape(data['board'])}); "
+        "a wrong square size scales everything alike and shows in no residual, so measure the print.</p>"
     )
     return f"<table>{head}{''.join(rows)}</table>{note}"
 

@@ -12,8 +12,9 @@ from mocap.core.camera import CameraRig
 WIDTH_PX = 420
 RESIDUAL_SCALE = 20.0
 MAX_ARROWS = 500
-ELLIPSE_SCALE = 100.0
-"""Uncertainties of places are drawn this many times as large (2 sd)."""
+PLAN_PX = 640.0
+ELLIPSE_SHARE = 0.1
+"""Of the plan's longer side: the longest ellipse of uncertainty is about that long."""
 
 
 def lens_figure(xy_px: np.ndarray, residuals_px: np.ndarray, size_px: tuple[int, int], is_rejected: np.ndarray) -> str:
@@ -47,13 +48,14 @@ def _arrows(xy_px: np.ndarray, residuals_px: np.ndarray, scale: float) -> list[s
 
 
 def plan_figure(rig: CameraRig, center_covariance_m2: np.ndarray, error: MetricError) -> str:
-    """Return the rig from above: cameras with ellipses of uncertainty, boards coloured by their error."""
+    """Return the rig from above and a legend: cameras with ellipses of uncertainty, boards coloured by their error."""
     centers = np.array([c.center_world_m for c in rig.cameras])
     points = np.concatenate([centers[:, :2], error.place_m[:, :2]])
     low, high = points.min(0), points.max(0)
     margin = 0.12 * float(max(np.ptp(points, axis=0).max(), 0.5))
     size = high - low + 2 * margin
-    scale = 640.0 / float(size.max())
+    scale = PLAN_PX / float(size.max())
+    times = _ellipse_times(center_covariance_m2, scale)
 
     def at(xy: np.ndarray) -> tuple[float, float]:
         return float((xy[0] - low[0] + margin) * scale), float((high[1] + margin - xy[1]) * scale)
@@ -67,7 +69,7 @@ def plan_figure(rig: CameraRig, center_covariance_m2: np.ndarray, error: MetricE
         title = f"<title>{rms:.2f} mm at {place[0]:.2f}, {place[1]:.2f}, {place[2]:.2f} m</title>"
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="rgb({red},{green},70)">{title}</circle>')
     for camera, center, covariance in zip(rig.cameras, centers, center_covariance_m2, strict=True):
-        parts.append(_ellipse(at(center), covariance[:2, :2], scale))
+        parts.append(_ellipse(at(center), covariance[:2, :2], scale * times))
         x, y = at(center)
         u, v = at(center + camera.R_cam_from_world[2] * float(size.max()) * 0.06)
         name = html.escape(camera.name)
@@ -78,12 +80,23 @@ def plan_figure(rig: CameraRig, center_covariance_m2: np.ndarray, error: MetricE
         parts.append(f'<text x="{x + dx:.1f}" y="{y - 6:.1f}" text-anchor="{anchor}">')
         parts.append(f"{name} ({center[2]:.2f} m up)</text>")
     parts.append(_ruler(scale, float(size[1]) * scale))
-    return "".join([*parts, "</svg>"])
+    legend = f"<p>Ellipses: 2 sd of each camera's place among the cameras, {times:g} times as large."
+    if len(error.fit_rms_mm):
+        legend += f" Dots: boards by their error, from green (0 mm) to red ({worst:.2f} mm or more)."
+    return "".join([*parts, f"</svg>{legend}</p>"])
+
+
+def _ellipse_times(covariance_m2: np.ndarray, scale: float) -> float:
+    """Return how many times as large ellipses of 2 sd are drawn: 1, 2 or 5 times a power of ten."""
+    largest_m = 4.0 * float(np.sqrt(max(np.linalg.eigvalsh(covariance_m2[:, :2, :2]).max(), 1e-16)))
+    wanted = ELLIPSE_SHARE * PLAN_PX / (largest_m * scale)
+    power = 10.0 ** np.floor(np.log10(wanted))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= wanted * (1 + 1e-9)))
 
 
 def _ellipse(at: tuple[float, float], covariance: np.ndarray, scale: float) -> str:
     value, vector = np.linalg.eigh(covariance)
-    radius = 2.0 * np.sqrt(np.maximum(value, 0.0)) * scale * ELLIPSE_SCALE
+    radius = 2.0 * np.sqrt(np.maximum(value, 0.0)) * scale
     angle = np.degrees(np.arctan2(-vector[1, 1], vector[0, 1]))
     return (
         f'<ellipse cx="{at[0]:.1f}" cy="{at[1]:.1f}" rx="{radius[1]:.1f}" ry="{radius[0]:.1f}" '

@@ -7,6 +7,7 @@ looks as good in pixels as the right one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,18 @@ def moved_rig(rig: CameraRig, R_world_from_rig: np.ndarray, t_world_from_rig_m: 
         R = camera.R_cam_from_world @ R_world_from_rig.T
         cameras.append(camera.with_extrinsics(R, camera.t_cam_from_world_m - R @ t_world_from_rig_m))
     return CameraRig(tuple(cameras))
+
+
+def certainty_text(data: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on how sure the world itself is, beside places that are relative between the cameras."""
+    shifts_mm = data.get("world_sd_mm")
+    if not shifts_mm:
+        return []
+    low, high = min(shifts_mm.values()), max(shifts_mm.values())
+    return [
+        f"Places are among the cameras; where all of them together stand in this world is sure to {low:.1f} to "
+        f"{high:.1f} mm (1 sd at each camera; the floor's tilt to {data['tilt_sd_deg']:.2f} degrees)."
+    ]
 
 
 def check_upright(rig: CameraRig, source: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from calibration.board_views import BoardViews
@@ -10,7 +12,7 @@ from mocap.core.camera import Camera, CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project, undistort
-from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.kernels.rotations import quat_exp, quat_to_matrix, skew
 
 WORLD_FROM_BOARD = np.diag([1.0, -1.0, -1.0])
 """[3 3] board x = +X, board y = -Y, the print faces up."""
@@ -51,10 +53,10 @@ def world_from_board(rig: CameraRig, views: BoardViews, board_thickness_m: float
         "reproj_median_px": float(np.nanmedian(error_px)),
         "thickness_m": board_thickness_m,
         "motion_px": motion_px,
+        **_certainty(rig, R, t, _covariance(cameras, xy_px, views.board.corners_m, R, t)),
     }
-    return WorldResult(
-        placed, R_world_from_rig, t_world_from_rig_m, data, _board_notes(seen_by, motion_px, is_ambiguous)
-    )
+    notes = (*_unseen(views, seen_by), *_board_notes(seen_by, motion_px, is_ambiguous))
+    return WorldResult(placed, R_world_from_rig, t_world_from_rig_m, data, notes)
 
 
 def _still_corners(rig: CameraRig, views: BoardViews) -> tuple[np.ndarray, float, list[Camera]]:
@@ -87,6 +89,52 @@ def _still_corners(rig: CameraRig, views: BoardViews) -> tuple[np.ndarray, float
     return np.stack(medians), motion, [rig[views.camera_names[c]] for c in use]
 
 
+def _covariance(
+    cameras: list[Camera], xy_px: np.ndarray, corners_m: np.ndarray, R: np.ndarray, t: np.ndarray
+) -> np.ndarray:
+    """Return [6 6] of the board's turn (about its own axes) and shift (in the rig's frame), from the fit's residuals.
+
+    Of least squares: s^2 (J'J)^-1, s the residuals' root mean square over the degrees of freedom. The clip is still, so
+    the residuals are what does not average out over its frames; what the rig itself is wrong by is not in it.
+    """
+    seen = np.isfinite(xy_px).all(-1)
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        turned = R @ quat_to_matrix(quat_exp(x[:3]))
+        return _residual_px(cameras, xy_px, corners_m, turned, t + x[3:])[seen].ravel()
+
+    steps = 1e-6 * np.eye(6)
+    J = np.stack([(residual(h) - residual(-h)) / 2e-6 for h in steps], axis=1)
+    r = residual(np.zeros(6))
+    return np.linalg.pinv(J.T @ J, hermitian=True) * float(r @ r) / max(len(r) - 6, 1)
+
+
+def _certainty(rig: CameraRig, R: np.ndarray, t: np.ndarray, covariance: np.ndarray) -> dict[str, Any]:
+    """Return how sure the floor is: its tilt, and by how much the world moves all cameras together, each where it is.
+
+    Args: R, t: rig from board. covariance: see `_covariance`.
+    """
+    tilt = np.linalg.eigvalsh(covariance[:2, :2])[-1]
+    shift_mm = {}
+    for camera in rig.cameras:
+        at_m = R.T @ (camera.center_world_m - t)
+        A = np.concatenate([skew(at_m), -R.T], axis=1)
+        shift_mm[camera.name] = float(1000 * np.sqrt(np.linalg.eigvalsh(A @ covariance @ A.T)[-1]))
+    return {"tilt_sd_deg": float(np.degrees(np.sqrt(tilt))), "world_sd_mm": shift_mm}
+
+
+def _unseen(views: BoardViews, seen_by: list[str]) -> tuple[Diagnostic, ...]:
+    """Return the finding that some floor clips do not show the board."""
+    without = [n for n in views.camera_names if n not in seen_by]
+    if not without:
+        return ()
+    message = (
+        f"The board was not seen on the floor by {', '.join(without)}, only by {', '.join(seen_by)}: these alone place "
+        "the world. Lay it where more cameras see it large and not too flat."
+    )
+    return (Diagnostic("world-board-unseen", Severity.WARNING, message, {"cameras": without}),)
+
+
 def _board_notes(seen_by: list[str], motion_px: float, is_ambiguous: bool) -> tuple[Diagnostic, ...]:
     notes: list[Diagnostic] = []
     if motion_px > MAX_BOARD_MOTION_PX:
@@ -100,7 +148,7 @@ def _board_notes(seen_by: list[str], motion_px: float, is_ambiguous: bool) -> tu
         notes.append(Diagnostic("world-from-one-camera", Severity.WARNING, message, {"cameras": seen_by}))
     if is_ambiguous:
         message = (
-            f"Only {', '.join(seen_by)} sees the board on the floor, and two tilts of it fit about equally; the one "
+            f"Of the board on the floor, seen by {', '.join(seen_by)}, two tilts fit about equally; the one "
             "under which the cameras stand upright was taken. Lay it where a second camera sees it."
         )
         notes.append(Diagnostic("world-board-ambiguous", Severity.WARNING, message, {"cameras": seen_by}))
@@ -165,7 +213,7 @@ def _fitted(
         # Behind the camera there is no pixel; a large finite value keeps the solver away.
         return np.nan_to_num(values, nan=1e3)
 
-    fit = least_squares(residual, np.zeros(6), loss="soft_l1", f_scale=1.0, x_scale=np.r_[np.ones(3), np.ones(3)])
+    fit = least_squares(residual, np.zeros(6), loss="soft_l1", f_scale=1.0)
     return float(fit.cost), R @ quat_to_matrix(quat_exp(fit.x[:3])), t + fit.x[3:]
 
 

@@ -278,7 +278,6 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
         f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
-        + (f" ({data['advice'][0]})" if data["advice"] else "")
         + f"; {figure(data['rms_px'], 2, 'px')}"
         + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
         + (" (held out)" if data["lengths"]["held_out"] else "")
@@ -287,7 +286,7 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
         lines.append(
             f"  {name}: {figure(c['rms_px'], 2, 'px')} over {c['n_views']} views, {c['coverage_share']:.0%} of the "
             f"picture covered, focal {figure(c['focal_px'][0], 1, 'px')}, "
-            f"place to {figure(c['center_sd_mm'], 1, 'mm')}"
+            f"place to {figure(c['center_sd_mm'], 1, 'mm')} among the cameras"
         )
     lines += [f"  do: {a}" for a in data["advice"]]
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]
@@ -303,4 +302,6 @@ def _world_text(world: dict[str, Any]) -> str:
     if "seen_by" not in world:
         return f"world from: {world['from']}."
     seen = f"seen by {', '.join(world['seen_by'])}, {world['reproj_median_px']:.2f} px"
-    return f"world from: {world['from']}, {seen}."
+    from calibration.world import certainty_text
+
+    return " ".join([f"world from: {world['from']}, {seen}.", *certainty_text(world)])

@@ -12,7 +12,7 @@ from calibration.board import parse_board
 from calibration.board_detect import detect_board
 from calibration.board_views import BoardViews
 from calibration.files import read_rig
-from calibration.world import moved_rig
+from calibration.world import certainty_text, moved_rig
 from calibration.world_board import world_from_board
 from calibration.world_feet import world_from_feet
 from mocap.core.camera import Camera, CameraRig, Intrinsics
@@ -83,6 +83,32 @@ def test_one_camera_is_enough_where_it_sees_the_board_well() -> None:
     mm, _ = worst_mm_deg(rig, result.rig)
     assert mm < 15
     assert "world-from-one-camera" in [d.code for d in result.diagnostics]
+
+
+def test_the_world_s_own_error_is_told_and_covers_the_true_one() -> None:
+    rig = rig_around()
+    for seed_px in (0.1, 0.4):
+        # one frame: the noise of a still picture does not average out
+        views = seen(rig, on_floor(), noise_px=seed_px, n_frames=1)
+        xy = views.xy_px.copy()
+        xy[2:] = np.nan
+        two = BoardViews(BOARD, views.camera_names, views.size_px, xy, views.time_s, views.sharpness, views.is_mirrored)
+        result = world_from_board(rig, two, THICKNESS_M)
+        for a, b in zip(rig.cameras, result.rig.cameras, strict=True):
+            off_mm = 1000 * float(np.linalg.norm(a.center_world_m - b.center_world_m))
+            assert 0.2 < off_mm / result.data["world_sd_mm"][a.name] < 3
+        assert 0 < result.data["tilt_sd_deg"] < 0.5
+    assert "in this world" in certainty_text(result.data)[0]
+
+
+def test_floor_clips_that_do_not_show_the_board_are_named() -> None:
+    rig = rig_around()
+    views = seen(rig, on_floor(), noise_px=0.05)
+    xy = views.xy_px.copy()
+    xy[[1, 3]] = np.nan
+    some = BoardViews(BOARD, views.camera_names, views.size_px, xy, views.time_s, views.sharpness, views.is_mirrored)
+    [found] = world_from_board(rig, some, THICKNESS_M).diagnostics
+    assert (found.code, found.data["cameras"]) == ("world-board-unseen", ["cam1", "cam3"])
 
 
 def test_floor_clips_under_each_others_names_are_refused() -> None:
