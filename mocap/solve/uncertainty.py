@@ -27,7 +27,8 @@ STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
 LESS_THAN_WHITE = 0.92
 """Bodies accelerate less at high frequencies than the white prior thinks: what that takes off variances between
-detections; measured on synthetic takes, one of those that the benchmark prints among them."""
+detections; measured on synthetic takes of recorded motion with noise in runs, one of those that the benchmark prints
+among them. Where noise is white or motion smoother, the motion's part of the error is less still: sigma is too wide."""
 BODY_SIGMA_M = 0.0008
 """What a rigid body of estimated proportions cannot follow of another such body; measured on synthetic takes."""
 MAX_MISFIT_M = 0.1

@@ -8,7 +8,7 @@ from scipy.linalg import solve
 
 from mocap.kernels.articulated import N_TRANSLATION
 from mocap.solve.body import LANDMARKS
-from mocap.solve.motion_prior import ACCELERATION_RANGE, MotionPrior, first_prior
+from mocap.solve.motion_prior import ACCELERATION_RANGE, BRIDGES_S, MotionPrior, first_prior
 from mocap.solve.pose import Pose, bind_pose, freedom
 
 FPS = 60.0
@@ -75,10 +75,15 @@ def test_gaps_are_as_uncertain_as_the_bridges_that_the_take_can_check() -> None:
     angle = 0.5 * np.sin(2 * np.pi * np.arange(900) / 60)
     prior = _prior(900, 5.0 / FPS**2).with_evidence(np.tile(np.eye(N) * 1e6, (900, 1, 1)), FPS)
     gap = prior.over_gaps(_turned(angle), DOF, FPS)
-    at, half = N_TRANSLATION + KNEE, 15
-    bridge = (angle[:-30] + angle[30:]) / 2 + half / 4 * (np.diff(angle)[:-29] - np.append(np.diff(angle), 0)[30:])
-    missed = float(np.mean((angle[15:-15] - bridge) ** 2))
-    assert gap.usual[at] ** 2 * 30**3 / 192 >= 0.9 * missed
+    at, speed = N_TRANSLATION + KNEE, np.diff(angle)
+    needed = []
+    for half in (round(0.5 * s * FPS) for s in BRIDGES_S):
+        n = len(speed) - 2 * half
+        ends = [angle[1:][k : k + n] for k in (0, 2 * half)]
+        bridge = sum(ends) / 2 + half / 4 * (speed[:n] - speed[2 * half :])
+        missed = np.mean((angle[1:][half : half + n] - bridge) ** 2)
+        needed.append(missed * 192 / (2 * half) ** 3)
+    assert gap.usual[at] ** 2 == pytest.approx(max(needed), rel=0.05)
     assert gap.usual[at] > prior.usual[at]
 
 

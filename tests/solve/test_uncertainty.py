@@ -83,18 +83,25 @@ def test_independent_residuals_scatter_at_lag_zero_only() -> None:
     assert np.abs(seen.covariance[1:]).max() < 0.02 * seen.covariance[0]
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "points"])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(take: SolvedTake, performer: Performer, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "within_1", "within_2"),
+    # this performer moves more smoothly than the prior of motion thinks, so that the solve's intervals are wide
+    [("keypoints", (0.66, 0.83), (0.94, 0.99)), ("points", (0.63, 0.73), (0.92, 0.98))],
+)
+def test_intervals_hold_the_truth_about_as_often_as_they_say(
+    take: SolvedTake, performer: Performer, kind: str, within_1: tuple[float, float], within_2: tuple[float, float]
+) -> None:
     found = take.keypoints if kind == "keypoints" else take.points
     z = np.abs(found.xyz_m - performer.points(found.time_s)) / found.sigma_m[..., None]
     z = z[np.isfinite(z)]
-    assert 0.58 < (z < 1.0).mean() < 0.85
-    assert (z < 1.96).mean() > 0.9
+    assert within_1[0] < (z < 1.0).mean() < within_1[1]
+    assert within_2[0] < (z < 1.96).mean() < within_2[1]
 
 
 def test_uncertainty_grows_over_a_gap_and_comes_back(take: SolvedTake, performer: Performer) -> None:
     hidden = ("LWrist", "LElbow")
-    sigma = _solve(performer, hidden).keypoints.sigma_m
+    found = _solve(performer, hidden).keypoints
+    sigma, truth = found.sigma_m, performer.points(found.time_s)
     names = take.keypoints.keypoint_set.names
     for name in hidden:
         k = names.index(name)
@@ -102,6 +109,8 @@ def test_uncertainty_grows_over_a_gap_and_comes_back(take: SolvedTake, performer
         assert sigma[110, k] > sigma[90, k] > sigma[82, k] > usual
         assert sigma[110, k] > 5 * usual
         assert sigma[155, k] < 2 * usual
+        z = (found.xyz_m - truth)[GAP, k] / sigma[GAP, k, None]
+        assert 0.4 < np.sqrt((z**2).mean()) < 1.3
     assert np.isfinite(sigma).all()
 
 
