@@ -261,7 +261,9 @@ def _solved_keypoints(
     others = [k for k in range(len(keypoint_set)) if k not in on_body]
     if others:
         sigma[:, others] = _sigma_over_gaps(sigma[:, others], points.time_s)
-        attached, is_rigid = attach_points(points.xyz_m[:, others], R_world, joints)
+        at = {k: n for n, k in enumerate(others)}
+        bones = [(at[a], at[b]) for a, b in keypoint_set.bones if a in at and b in at]
+        attached, is_rigid = attach_points(points.xyz_m[:, others], R_world, joints, bones)
         rigid = np.array(others)[is_rigid]
         xyz[:, rigid] = attached[:, is_rigid]
         on_body = [*on_body, *rigid.tolist()]
