@@ -13,6 +13,7 @@ import numpy as np
 
 from mocap.core.arrays import frozen
 from mocap.core.errors import InputError
+from mocap.core.publish import disk_error
 from mocap.media.video_info import VideoInfo
 
 if TYPE_CHECKING:
@@ -63,13 +64,19 @@ class Sounds(Mapping[str, "Sound | None"]):
 
 
 def zeros(n: int) -> np.ndarray:
-    """Return n zeros, float32: in memory, or where they are many in a file that goes when they do."""
+    """Return n zeros, float32: in memory, or where they are many in a file that goes when they do.
+
+    Raises: SetupError output-full, output-not-writable.
+    """
     if n <= IN_MEMORY:
         return np.zeros(n, np.float32)
-    with tempfile.TemporaryFile(prefix="mocap-sound-") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, 4 * n)  # a full disk is an error here, and a crash when it is mapped
-        return np.memmap(file, np.float32, "w+", shape=(n,))
+    try:
+        with tempfile.TemporaryFile(prefix="mocap-sound-") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, 4 * n)  # a full disk is an error here, and a crash once mapped
+            return np.memmap(file, np.float32, "w+", shape=(n,))
+    except OSError as error:
+        raise disk_error(error, Path(tempfile.gettempdir())) from error
 
 
 class _Growing:
@@ -104,7 +111,7 @@ def read_audio(path: str | os.PathLike[str], video_start_s: float | None = None)
         video_start_s: presentation time of the first picture in the container (`VideoInfo.start_s`); None for a file
             without pictures.
 
-    Raises: InputError audio-unreadable.
+    Raises: InputError audio-unreadable; SetupError output-full where long sound finds no place on the disk.
     """
     import av
     from av.error import FFmpegError

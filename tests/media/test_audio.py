@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from mocap.core.errors import InputError
+from mocap.core.errors import InputError, SetupError
 from mocap.media import audio
 from mocap.media.audio import Sound, Sounds, read_audio, recording_sound
 from mocap.media.probe import probe
@@ -107,6 +108,19 @@ def test_long_sound_lies_in_a_file_and_is_the_same(tmp_path: Path, monkeypatch: 
     assert not isinstance(short.samples, np.memmap)
     np.testing.assert_array_equal(long.samples, short.samples)
     assert long.duration_s == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_full_disk_is_not_blamed_on_the_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path / "a.wav", np.zeros((1, RATE)))
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(audio, "IN_MEMORY", 1)
+    monkeypatch.setattr(audio.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(SetupError) as caught:
+        read_audio(path)
+    assert caught.value.code == "output-full"
 
 
 def test_sound_is_read_when_it_is_asked_for() -> None:

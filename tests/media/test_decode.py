@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import Cancelled, SetupError
 from mocap.core.progress import NoProgress
+from mocap.media import decode
 from mocap.media.decode import frames
 from mocap.media.encode import write_video
 from mocap.media.probe import probe
@@ -108,3 +110,31 @@ def test_a_video_entered_in_its_middle_gives_the_same_pictures(tmp_path: Path, b
         assert frame.time_s == whole[frame.index].time_s
         np.testing.assert_array_equal(frame.rgb, whole[frame.index].rgb)
     assert not found
+
+
+def test_a_video_entered_at_a_key_frame_is_not_decoded_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.mp4"
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    write_video(path, (np.roll(noise, k, axis=1) for k in range(600)), Fraction(60), (64, 48))
+    with av.open(str(path)) as container:
+        keys = [p.pts for p in container.demux(video=0) if p.is_keyframe and p.pts is not None]
+    info = probe(path)
+    at = [int(np.searchsorted(info.pts, pts)) for pts in keys]
+    key = max(k for k in at if k <= 599)
+    assert key > decode.SEEK_FROM
+    n_decoded = 0
+
+    def counted(container: object) -> Iterator[object]:
+        nonlocal n_decoded
+        for frame in original(container):  # type: ignore[arg-type]  # what the module itself passes on
+            n_decoded += 1
+            yield frame
+
+    original = decode.decoded
+    monkeypatch.setattr(decode, "decoded", counted)
+    assert [f.index for f in frames(path, info, begin=key)] == list(range(key, 600))
+    # the group before, and not what was found too late and then everything
+    before = max(k for k in at if k <= key - decode.RUN_UP)
+    assert n_decoded == 600 - before

@@ -75,6 +75,18 @@ def test_ambient_sound_without_claps_is_found_in_a_longer_recording(monkeypatch:
     assert _lag_s(found) == pytest.approx(21.5, abs=1e-4)
 
 
+@pytest.mark.parametrize("rate", [48000, 44100])
+def test_sound_filtered_in_pieces_is_the_same_at_their_borders(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    t = np.arange(int(4.3 * rate)) / rate
+    noise = np.random.default_rng(5).normal(size=len(t))
+    sound = Sound((0.2 * np.sin(2 * np.pi * 437 * t) + 0.05 * noise).astype(np.float32), rate, 0.0)
+    whole = hearing._resampled(sound)
+    monkeypatch.setattr(hearing, "PIECE_S", 1)
+    # the file's own ends are left out: what is beyond them is nothing in either
+    off = np.abs(hearing._resampled(sound) - whole)[hearing.RATE_HZ // 2 : -hearing.RATE_HZ // 2]
+    assert off.max() < 0.01 * whole.std()
+
+
 def test_recordings_of_different_sample_rates_are_compared() -> None:
     evidence, _ = audio_evidence({"a": _recording(0.0, 1), "b": _recording(0.3107, 2, rate=44100)})
     assert _lag_s(evidence[0]) == pytest.approx(0.3107, abs=1e-4)

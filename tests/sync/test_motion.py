@@ -144,4 +144,5 @@ def test_what_is_wrong_with_one_view_is_not_averaged_away_over_its_pairs(
     assert all(0 < e.bias_s < e.sigma_s for e in evidence)
     sigma_s = fuse(evidence, list(views)).maps[rig.names[1]].sigma_s
     unrelated = [replace(e, bias_s=0.0) for e in evidence]
-    assert sigma_s > fuse(unrelated, list(views)).maps[rig.names[1]].sigma_s
+    # a tenth of each pair's variance shared by its cameras, as measured, is a seventh of a camera's sigma among five
+    assert sigma_s > 1.1 * fuse(unrelated, list(views)).maps[rig.names[1]].sigma_s
