@@ -58,16 +58,18 @@ def calibrate_people(
     height_m: float | None = None,
     bone: tuple[str, str, float] | None = None,
     min_score: float = MIN_SCORE,
+    readouts_s: Mapping[str, float | None] | None = None,
     progress: Progress | None = None,
 ) -> PeopleResult:
     """Return the rig that explains one person's keypoints, in metres by a `bone` (two keypoints, length) or a height.
 
-    Cameras may have their own clocks: detections hold master times. Raises InputError `people-needs-one-person`,
+    Cameras may have their own clocks: detections hold master times. `readouts_s` are kept with the cameras; the
+    detections are taken back to middle rows already. Raises InputError `people-needs-one-person`,
     `people-lens-missing`, `people-scale-missing`, `people-bone-unknown`, `people-too-few`, `people-no-start` and
     `people-disconnected`.
     """
     progress = progress or NoProgress()
-    provisional = _provisional(lenses, detections)
+    provisional = _provisional(lenses, detections).with_readouts(readouts_s or {})
     ruler = make_ruler(detections.keypoint_set, height_m, bone)
     obs = gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras)
     if obs.xy_px.shape[1] < MIN_MATCHES:

@@ -37,6 +37,8 @@ class RigFormat:
     """What camera names can be."""
     is_folder: bool = False
     """Whether it is a folder of files."""
+    has_readout: bool = False
+    """Whether read-out times of rolling shutters come back: other programs pass over a field of ours."""
 
 
 def _one(text: Callable[[CameraRig], str]) -> Callable[[CameraRig], Mapping[str, str | bytes]]:
@@ -44,15 +46,16 @@ def _one(text: Callable[[CameraRig], str]) -> Callable[[CameraRig], Mapping[str,
 
 
 FORMATS: dict[str, RigFormat] = {
-    "aniposelib": RigFormat(_one(tables.aniposelib_text), "aniposelib TOML, metres: our own"),
+    "aniposelib": RigFormat(_one(tables.aniposelib_text), "aniposelib TOML, metres: our own", has_readout=True),
     "pose2sim": RigFormat(
         _one(tables.pose2sim_text),
         "Pose2Sim Calib.toml, metres",
         has_fisheye=False,  # it writes the flag and never reads it
         names=r"(?!(metadata|calibration)$).+",
+        has_readout=True,
     ),
     "caliscope": RigFormat(_one(tables.caliscope_text), "Caliscope camera_array.toml, metres"),
-    "freemocap": RigFormat(_one(tables.freemocap_text), "FreeMoCap TOML, millimetres"),
+    "freemocap": RigFormat(_one(tables.freemocap_text), "FreeMoCap TOML, millimetres", has_readout=True),
     "opencv": RigFormat(opencv.opencv_texts, "a folder of OpenCV YAML files, one per camera, metres", is_folder=True),
     "qualisys": RigFormat(_one(qualisys.qualisys_text), "Qualisys .qca.txt, millimetres", has_fisheye=False),
     "easymocap": RigFormat(
@@ -137,13 +140,19 @@ def _require_holds(rig: CameraRig, name: str, kind: RigFormat) -> None:
 
 def _losses(rig: CameraRig, name: str) -> tuple[Diagnostic, ...]:
     """Return what the format leaves out, by camera."""
+    found: list[Diagnostic] = []
+    known_s = {c.name: c.readout_s for c in rig.cameras if c.readout_s is not None}
+    if known_s and not FORMATS[name].has_readout:
+        listing = ", ".join(f"{n} {1e3 * s:.1f} ms" for n, s in known_s.items())
+        message = f"{name} has no place for the read-out time of a rolling shutter: {listing}."
+        found.append(Diagnostic("rig-format-loses", Severity.WARNING, message, {"readout_s": known_s}))
     if name == "caliscope":
         ids = dict(zip(rig.names, tables.caliscope_ids(rig.names), strict=True))
         changed = {n: i for n, i in ids.items() if n != f"cam_{i}"}
         if changed:
             listing = ", ".join(f"{n} is {i}" for n, i in changed.items())
             message = f"Caliscope numbers its cameras and keeps no names: {listing}."
-            return (Diagnostic("rig-format-loses", Severity.WARNING, message, {"ids": changed}),)
+            found.append(Diagnostic("rig-format-loses", Severity.WARNING, message, {"ids": changed}))
     if name == "blender":
         bent = {c.name: convert.distortion_px(c.intrinsics) for c in rig.cameras}
         bent = {n: round(v, 1) for n, v in bent.items() if v > 0.1}
@@ -153,8 +162,8 @@ def _losses(rig: CameraRig, name: str) -> tuple[Diagnostic, ...]:
                 "Blender's cameras have no lens distortion: straight renders differ from the footage by up to "
                 f"{listing}. Undistort the footage, or import a take with the extension, which does so."
             )
-            return (Diagnostic("rig-format-loses", Severity.WARNING, message, {"departure_px": bent}),)
-    return ()
+            found.append(Diagnostic("rig-format-loses", Severity.WARNING, message, {"departure_px": bent}))
+    return tuple(found)
 
 
 def _require_same(rig: CameraRig, written: Path, name: str, target: Path) -> None:
@@ -164,7 +173,10 @@ def _require_same(rig: CameraRig, written: Path, name: str, target: Path) -> Non
     if name == "caliscope":
         ids = tables.caliscope_ids(rig.names)
         expected = CameraRig(tuple(replace(c, name=f"cam_{i}") for c, i in zip(rig.cameras, ids, strict=True)))
-    if sorted(back.names) != sorted(expected.names) or rig_difference(expected, back) > _TOLERANCE:
+    is_same = sorted(back.names) == sorted(expected.names) and rig_difference(expected, back) <= _TOLERANCE
+    if is_same and FORMATS[name].has_readout:
+        is_same = all(c.readout_s == back[c.name].readout_s for c in expected.cameras)
+    if not is_same:
         message = f"{target}: what was written as {name} does not read back as the rig; it was discarded."
         raise InputError("export-mismatch", message, "Report this with the rig file.")
 

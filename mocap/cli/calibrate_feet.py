@@ -20,15 +20,19 @@ def world_from_keypoints(rig: CameraRig, folder: Path, fps: Fraction, progress: 
 
     Raises: what `read_keypoints`, `choose_performer` and `world_from_feet` raise.
     """
+    from calibration.match import map_keypoints, not_corrected
     from mocap.pose2d.assemble import assemble
     from mocap.pose2d.files import read_keypoints
     from mocap.tracking.performer import choose_performer
 
     files = read_keypoints(folder, rig.names, fps, None, progress)
-    views = assemble(files.detections, {})
+    seen = map_keypoints(rig.cameras, files.detections)
+    views = assemble(seen, {})
     choice = choose_performer(views, rig, None, progress)
     world = world_from_performer(rig, views.person(choice.index), fps, progress)
-    return replace(world, diagnostics=(*files.diagnostics, *choice.diagnostics, *world.diagnostics))
+    return replace(
+        world, diagnostics=(*files.diagnostics, *not_corrected(seen), *choice.diagnostics, *world.diagnostics)
+    )
 
 
 def world_from_performer(rig: CameraRig, performer: Keypoints2D, fps: Fraction, progress: Progress) -> WorldResult:

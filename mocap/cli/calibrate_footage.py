@@ -12,7 +12,7 @@ from mocap.core.errors import InputError
 
 if TYPE_CHECKING:
     from calibration.lens_prior import LensPrior
-    from mocap.core.camera import Intrinsics
+    from mocap.core.camera import Camera, Intrinsics
     from mocap.core.diagnostics import Diagnostic
 
 BOARD_HELP = (
@@ -61,8 +61,10 @@ def footage(paths: Sequence[Path]) -> dict[str, Path]:
 
 def given_lenses(
     texts: Sequence[str], sizes_px: dict[str, tuple[int, int]], videos: dict[str, Path]
-) -> tuple[dict[str, Intrinsics | LensPrior], list[Diagnostic]]:
+) -> tuple[dict[str, Intrinsics | LensPrior], dict[str, float | None], list[Diagnostic]]:
     """Return lens by camera from `--lens` options: files are held as they are, GoPro presets are refined.
+
+    With them come the read-out times that the files have, by camera, and what was found.
 
     `gopro:auto` is the preset of the model and mode that a camera wrote into its video. One option serves all cameras,
     unless it is a file that names them; several belong to the cameras in order, or by the names in the files.
@@ -72,14 +74,16 @@ def given_lenses(
     from mocap.core.camera_names import normal_name
 
     if not texts:
-        return {}, []
+        return {}, {}, []
     keys = {normal_name(c): c for c in sizes_px}
     named: dict[str, Intrinsics | LensPrior] = {}
+    readouts_s: dict[str, float | None] = {}
     notes: list[Diagnostic] = []
     entries = [_entries(t) for t in texts]
-    in_files = {normal_name(n): lens for e in entries for n, lens in e.items()}
+    in_files = {normal_name(n): camera for e in entries for n, camera in e.items()}
     if len(in_files.keys() & keys.keys()) == len(keys):
-        named = {c: in_files[k] for k, c in keys.items()}
+        named = {c: in_files[k].intrinsics for k, c in keys.items()}
+        readouts_s = {c: in_files[k].readout_s for k, c in keys.items()}
     else:
         chosen = list(texts) * len(sizes_px) if len(texts) == 1 else list(texts)
         if len(chosen) != len(sizes_px) or any(len(e) > 1 for e in entries):
@@ -90,30 +94,33 @@ def given_lenses(
                 "Give one --lens for all cameras, one for each in their order, or files that name the cameras.",
             )
         for (camera, size_px), text in zip(sizes_px.items(), chosen, strict=True):
-            named[camera], found = _one(text, size_px, videos[camera])
+            named[camera], readouts_s[camera], found = _one(text, size_px, videos[camera])
             notes += [d for d in found if d not in notes]
     for camera, lens in named.items():
         _check_size(camera, lens, sizes_px[camera])
-    return named, notes
+    return named, readouts_s, notes
 
 
-def _entries(text: str) -> dict[str, Intrinsics]:
-    """Return the lenses of a file by camera name; none for a preset."""
+def _entries(text: str) -> dict[str, Camera]:
+    """Return the cameras of a file by name; none for a preset."""
     if text.startswith("gopro:"):
         return {}
     from calibration.files import read_rig
 
-    return {c.name: c.intrinsics for c in read_rig(Path(text)).cameras}
+    return {c.name: c for c in read_rig(Path(text)).cameras}
 
 
-def _one(text: str, size_px: tuple[int, int], video: Path) -> tuple[Intrinsics | LensPrior, list[Diagnostic]]:
+def _one(
+    text: str, size_px: tuple[int, int], video: Path
+) -> tuple[Intrinsics | LensPrior, float | None, list[Diagnostic]]:
     if not text.startswith("gopro:"):
-        return next(iter(_entries(text).values())), []
+        camera = next(iter(_entries(text).values()))
+        return camera.intrinsics, camera.readout_s, []
     from calibration.gopro import gopro_lens, recorded_lens
     from calibration.lens_prior import LensPrior
 
     preset = gopro_lens(recorded_lens(video) if text == "gopro:auto" else text, size_px)
-    return LensPrior(preset.intrinsics, preset.sd), list(preset.diagnostics)
+    return LensPrior(preset.intrinsics, preset.sd), None, list(preset.diagnostics)
 
 
 def _check_size(camera: str, lens: Intrinsics | LensPrior, size_px: tuple[int, int]) -> None:

@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         require_unstabilised({files[0].stem: files[0]})
     name = args.name or (files[0].stem if not are_photos[0] else files[0].resolve().parent.name)
     views = detect_board({name: files if are_photos[0] else files[0]}, board, ui.progress).of_camera(name)
-    lenses, notes = given_lenses([args.lens] if args.lens else [], {name: views.size_px[0]}, {name: files[0]})
+    lenses, _, notes = given_lenses([args.lens] if args.lens else [], {name: views.size_px[0]}, {name: files[0]})
     lens = lenses.get(name)
     result = calibrate_lens(views, args.model, lens if isinstance(lens, LensPrior) else None)
     focal_sd_px = float(np.sqrt(result.covariance[0, 0]))

@@ -17,7 +17,7 @@ from mocap.cli.ui import Result, Ui, UsageError
 if TYPE_CHECKING:
     from calibration.people import PeopleResult
     from calibration.world import WorldResult
-    from mocap.core.camera import CameraRig, Intrinsics
+    from mocap.core.camera import Camera, CameraRig
     from mocap.core.diagnostics import Diagnostic
     from mocap.core.keypoints import Keypoints2D
     from mocap.core.timeline import TimeMap
@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import beside, write_rig
+    from calibration.match import map_keypoints, not_corrected
     from calibration.people import calibrate_people
     from calibration.people_verdict import people_verdict
     from mocap.core.jsontext import dumps, jsonable
@@ -75,14 +76,19 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.timing import Laps
 
     laps = Laps()
-    lenses = _lenses(args.lens, args.keypoints)
+    cameras = _cameras(args.lens, args.keypoints)
+    lenses = {name: c.intrinsics for name, c in cameras.items()}
+    readouts_s = {name: c.readout_s for name, c in cameras.items()}
     files = read_keypoints(args.keypoints, tuple(lenses), args.fps, args.keypoint_set, ui.progress)
     maps: dict[str, TimeMap] = read_times(args.times, tuple(lenses)) if args.times is not None else {}
-    views = assemble(files.detections, maps)
+    seen = map_keypoints(cameras.values(), files.detections)
+    views = assemble(seen, maps)
     laps.lap("keypoints")
 
     def placed(person: Keypoints2D) -> PeopleResult:
-        return calibrate_people(lenses, person, height_m=args.height, bone=args.bone, progress=ui.progress)
+        return calibrate_people(
+            lenses, person, height_m=args.height, bone=args.bone, readouts_s=readouts_s, progress=ui.progress
+        )
 
     result, person, who = _placed(views, placed, ui)
     laps.lap("solve")
@@ -90,15 +96,16 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
     report = beside(args.out, ".people.json")
-    found = [*files.diagnostics, *who, *result.diagnostics, *missing, *(world.diagnostics if world is not None else ())]
+    found = [*files.diagnostics, *not_corrected(seen), *who, *result.diagnostics, *missing]
+    found += world.diagnostics if world is not None else ()
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
-    cameras = camera_figures(None, result.reprojection, result.certainty)
+    figures = camera_figures(None, result.reprojection, result.certainty)
     data = jsonable(
         {
             "file": str(args.out),
             "verdict": verdict,
             "scale_sd_share": result.scale_sd_share,
-            "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in cameras.items()},
+            "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in figures.items()},
             "world": world.data if world is not None else {"from": "people upright"},
             "diagnostics": [d.to_json() for d in found],
             "files": [str(args.out), str(report)],
@@ -111,21 +118,23 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     return Result(data, _text(data), quality_ok=verdict != "redo")
 
 
-def _lenses(files: Sequence[Path], keypoints: Path) -> dict[str, Intrinsics]:
-    """Return lenses by camera name: those in the files, or one lens for every folder of keypoints.
+def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
+    """Return lenses and read-outs by camera name: those in the files, or one for every folder of keypoints.
 
     Files that hold one lens each under one name are told apart by their own names.
     """
     import re
+    from dataclasses import replace
 
     from calibration.files import read_rig
     from mocap.pose2d.files import find_sources
 
     rigs = {file: read_rig(file) for file in files}
-    cameras = [(c.name, file, c.intrinsics) for file, rig in rigs.items() for c in rig.cameras]
+    cameras = [(c.name, file, c) for file, rig in rigs.items() for c in rig.cameras]
     if len(cameras) == 1:
         sources = find_sources(keypoints, 0)
-        return {re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n: cameras[0][2] for n in sources}
+        found = [re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n for n in sources]
+        return {name: replace(cameras[0][2], name=name) for name in found}
     names = [name for name, _, _ in cameras]
     if len(set(names)) < len(names):
         names = [file.stem if len(rigs[file]) == 1 else name for name, file, _ in cameras]
@@ -134,7 +143,7 @@ def _lenses(files: Sequence[Path], keypoints: Path) -> dict[str, Intrinsics]:
         raise UsageError(
             "lens-twice", f"Two lenses are of camera {', '.join(twice)}.", "Give one lens file per camera."
         )
-    return {name: lens for name, (_, _, lens) in zip(names, cameras, strict=True)}
+    return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}
 
 
 def _placed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +94,10 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     floor, matched = _floor_footage(args, list(videos))
     views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
     laps.lap("detect")
-    lenses, notes = given_lenses(args.lens, dict(zip(views.camera_names, views.size_px, strict=True)), videos)
+    sizes_px = dict(zip(views.camera_names, views.size_px, strict=True))
+    lenses, readouts_s, notes = given_lenses(args.lens, sizes_px, videos)
     result = calibrate_rig(views, lenses or None, allow_lags=args.allow_lags, progress=ui.progress)
+    result = replace(result, rig=result.rig.with_readouts(readouts_s))
     views = result.views
     laps.lap("solve")
     world = _world(args, ui, result, views, floor)

@@ -66,6 +66,14 @@ def test_a_height_gives_the_scale_too():
     assert gap == pytest.approx(float(np.linalg.norm(rig[0].center_world_m - rig[2].center_world_m)), rel=0.12)
 
 
+def test_read_out_times_given_stay_with_the_cameras():
+    rig, seen, thigh_m = scene(3, 61)
+    lenses = {c.name: c.intrinsics for c in rig.cameras}
+    bone = ("LHip", "LKnee", thigh_m)
+    result = calibrate_people(lenses, seen, bone=bone, readouts_s={rig.names[1]: 0.0089})
+    assert [c.readout_s for c in result.rig.cameras] == [None, 0.0089, None]
+
+
 def error_code(seen: Keypoints2D, rig: CameraRig, **options: object) -> str:
     """Return the code of the error that placing cameras raises."""
     with pytest.raises(InputError) as caught:

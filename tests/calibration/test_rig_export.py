@@ -269,6 +269,20 @@ def test_what_a_format_leaves_out_is_named(tmp_path: Path) -> None:
     assert export_rig(tmp_path / "b.toml", made, "caliscope").diagnostics == ()
 
 
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_read_out_times_come_back_or_their_loss_is_named(name: str, tmp_path: Path) -> None:
+    first, *others = rig(fisheye=False).cameras
+    made = CameraRig((replace(first, readout_s=0.0089), *others))
+    lost = [d.data for d in export_rig(tmp_path / "out", made, name).diagnostics if "readout_s" in d.data]
+    back = read_rig(tmp_path / "out")
+    if FORMATS[name].has_readout:
+        assert lost == []
+        assert [c.readout_s for c in back.cameras] == [0.0089, None, None]
+    else:
+        assert lost == [{"readout_s": {first.name: 0.0089}}]
+        assert {c.readout_s for c in back.cameras} == {None}
+
+
 def test_a_folder_with_files_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "points3D.txt").write_text("a reconstruction of hours")
     for name in ("colmap", "opencv", "easymocap"):

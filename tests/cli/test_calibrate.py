@@ -111,6 +111,20 @@ def test_a_lens_of_another_size_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "lens-size" in capsys.readouterr().err
 
 
+def test_lens_files_bring_their_read_out_times(tmp_path: Path) -> None:
+    from calibration.files import write_rig
+    from mocap.cli.calibrate_footage import given_lenses
+    from mocap.core.camera import Camera, CameraRig, Intrinsics
+
+    lens = Intrinsics((640, 480), np.array([500.0, 500.0]), np.array([319.5, 239.5]), np.zeros(5))
+    cameras = [Camera(n, lens, np.eye(3), np.zeros(3), s) for n, s in (("cam1", 0.0089), ("cam2", None))]
+    write_rig(tmp_path / "both.toml", CameraRig(tuple(cameras)))
+    write_rig(tmp_path / "one.toml", CameraRig((cameras[0],)))
+    sizes, videos = {"cam_1": (640, 480), "cam_2": (640, 480)}, dict.fromkeys(("cam_1", "cam_2"), Path("x.mp4"))
+    assert given_lenses([str(tmp_path / "both.toml")], sizes, videos)[1] == {"cam_1": 0.0089, "cam_2": None}
+    assert given_lenses([str(tmp_path / "one.toml")], sizes, videos)[1] == {"cam_1": 0.0089, "cam_2": 0.0089}
+
+
 def test_several_videos_are_no_lens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     videos = [str(clip(tmp_path / f"cam{i}.mp4")) for i in (1, 2)]
     assert main(["calibrate", "lens", "--board", SMALL, *videos, "--out", str(tmp_path / "l.toml")]) == 2

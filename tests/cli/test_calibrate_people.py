@@ -130,15 +130,49 @@ def test_cameras_are_placed_from_people_and_a_bone(
         "--bone",
         f"LHip-LKnee={take.thigh_m:.4f}",
     ]
-    lens = ["--lens", str(take.folder / "rig.toml")]
+    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002))
+    lens = ["--lens", str(tmp_path / "lenses.toml")]
     assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
     data = said(capsys)
+    assert {c.readout_s for c in read_rig(out).cameras} == {0.002}
     found, true = (np.stack([r[n].center_world_m for n in take.rig.names]) for r in (read_rig(out), take.rig))
     gap, true_gap = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (found, true))
     assert np.abs(gap - true_gap).max() < 0.08
     assert data["cameras"]["cam1"]["after"]["median_px"] < 4
     assert 0 < data["scale_sd_share"] < 0.02
     assert out.with_suffix(".people.json").is_file()
+
+
+def late(rig: CameraRig, readout_s: float) -> CameraRig:
+    return rig.with_readouts(dict.fromkeys(rig.names, readout_s))
+
+
+def test_keypoints_of_rolling_shutters_are_taken_back_before_cameras_are_judged(take: Take) -> None:
+    from mocap.cli.calibrate_keypoints import read_performer
+    from mocap.cli.ui import Ui
+    from mocap.core.progress import NoProgress
+
+    pose, fps = take.folder / "pose", Fraction(FPS)
+    as_seen = read_performer(take.rig, pose, fps, Ui(NoProgress())).alone
+    back = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress())).alone
+    assert np.nanmax(np.abs(back.xy_px - as_seen.xy_px)) > 3.0
+    # At a rate that is only assumed no speed is known.
+    blind = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress()), is_rate_known=False)
+    np.testing.assert_array_equal(blind.alone.xy_px, as_seen.xy_px)
+    assert "rolling-shutter-not-corrected" in [d.code for d in blind.diagnostics]
+
+
+def test_a_check_without_a_frame_rate_says_that_rolling_shutters_are_left(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rig(tmp_path / "rig.toml", late(take.rig, 0.01))
+    arguments = ["calibrate", "check", str(tmp_path / "rig.toml"), "--keypoints", str(take.folder / "pose"), "--json"]
+    codes = []
+    for rate in ([], ["--fps", str(FPS)]):
+        main([*arguments, *rate])
+        codes.append([d["code"] for d in said(capsys)["diagnostics"]])
+    assert "rolling-shutter-not-corrected" in codes[0]
+    assert "rolling-shutter-not-corrected" not in codes[1]
 
 
 def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path) -> None:

@@ -24,6 +24,13 @@ def lens(**changes: object) -> Intrinsics:
 QUARTER_TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
+def test_read_out_times_are_set_by_name_and_others_kept() -> None:
+    known = Camera("a", lens(), np.eye(3), np.zeros(3), 0.008)
+    rig = CameraRig((known, Camera("b", lens(), np.eye(3), np.zeros(3))))
+    assert [c.readout_s for c in rig.with_readouts({"b": 0.016, "elsewhere": 0.02}).cameras] == [0.008, 0.016]
+    assert rig.with_readouts({"a": None})["a"].readout_s is None
+
+
 def test_the_matrix_holds_focal_lengths_and_centre() -> None:
     np.testing.assert_array_equal(lens().matrix, [[1500, 0, 961], [0, 1490, 541], [0, 0, 1]])
 
