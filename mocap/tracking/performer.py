@@ -28,6 +28,8 @@ BODY = tuple(f"{side}{part}" for part in ("Shoulder", "Hip", "Knee", "Ankle", "E
 MIN_BODY = 6
 STILL_M = 0.06
 """Movement of the joints, 1 sd, below which a person might as well be a poster."""
+MIN_FRAMES = 3
+"""Fewer tell nobody's motion, and no take is solved from them."""
 LOW_SHARE = 0.05
 HERE_M = 1.5
 """Nearest that somebody has to come to the point that the user gave."""
@@ -76,7 +78,8 @@ def choose_performer(
     instead; somebody has to come within 1.5 m of it. Detections that disagree with the other views are left out. Up
     to about 30 px of calibration error at a person height of 400 px is tolerated.
 
-    Raises InputError `no-person-detected`, `performer-not-found`, `no-one-there` and `rig-camera-missing`.
+    Raises InputError `no-person-detected`, `performer-not-found`, `take-too-short`, `no-one-there` and
+    `rig-camera-missing`.
     """
     rig = rig.in_order(detections.camera_names)
     progress = progress or NoProgress()
@@ -147,6 +150,13 @@ def body_keypoints(keypoint_set: KeypointSet) -> np.ndarray:
 
 def _not_found(detections: Keypoints2D) -> InputError:
     """Return the error for people whom no two views agree on."""
+    if detections.n_frames < MIN_FRAMES:
+        return InputError(
+            "take-too-short",
+            f"the performer cannot be told: frames of the longest recording: {detections.n_frames}, "
+            f"{MIN_FRAMES} are needed",
+            "Take more frames.",
+        )
     counts = np.isfinite(detections.xy_px).all(-1).any(-1).sum((1, 2))
     seen = ", ".join(f"{n} {k}" for n, k in zip(detections.camera_names, counts.tolist(), strict=True))
     return InputError(

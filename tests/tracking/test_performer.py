@@ -269,3 +269,10 @@ def test_cost_stays_linear_in_frames() -> None:
     choose_performer(scene.detections, scene.rig)
     # Measured 0.4 ms a frame; the bound catches a loop over detections or combinations of cameras.
     assert (time.process_time() - start) / len(t) < 0.003
+
+
+def test_a_single_frame_is_named_as_too_short() -> None:
+    scene = make_scene([person(standing(0.2, 0.1), TIME[:1], 0.05)], make_rig())
+    with pytest.raises(InputError, match="3 are needed") as raised:
+        choose_performer(scene.detections, scene.rig)
+    assert raised.value.code == "take-too-short"
