@@ -111,8 +111,9 @@ def _exchanged(order: np.ndarray, before: float, after: float, rig: CameraRig) -
     else:
         what = "if " + ", ".join(f"what is given as {a} is of {b}" for b, a in is_of.items())
     message = (
-        f"The cameras do not fit the person as named ({100 * before:.0f} % of the picture's height off), but they do "
-        f"{what} ({100 * after:.1f} %). No camera need have moved; name the folders or videos by their cameras."
+        f"The cameras do not fit the person as named (the worst is {100 * before:.1f} % of its picture's shorter side "
+        f"off), but they do {what} ({100 * after:.1f} %). No camera need have moved; "
+        "name the folders or videos by their cameras."
     )
     return Diagnostic("cameras-do-not-fit", Severity.QUALITY, message, {"given_as": is_of})
 
@@ -121,8 +122,8 @@ def misfit_finding(error_share: float, moved: tuple[str, ...]) -> Diagnostic:
     """Return the finding that the cameras do not fit the person, wherever single ones may have been moved to."""
     tried = f", even with {', '.join(moved)} where they fit best" if moved else ""
     message = (
-        f"The cameras do not fit the person{tried}: the worst is {100 * error_share:.0f} % of its picture off, "
-        f"expected below {100 * REDO_SHARE_OF_PICTURE:.0f} %, and no exchange of cameras explains it. Check that "
-        "the rig, its lenses and the clocks belong to this take; else calibrate again."
+        f"The cameras do not fit the person{tried}: the worst is {100 * error_share:.2f} % of its picture's "
+        f"shorter side off, expected below {100 * REDO_SHARE_OF_PICTURE:.2f} %, and no exchange of cameras explains "
+        "it. Check that the rig, its lenses and the clocks belong to this take; else calibrate again."
     )
     return Diagnostic("cameras-do-not-fit", Severity.QUALITY, message, {"error_share": error_share})

@@ -46,13 +46,24 @@ def is_colmap(text: str) -> bool:
 
 def is_model(folder: Path) -> bool:
     """Say whether a folder holds a model, or a part of a binary one."""
-    return is_binary(folder) or ((folder / CAMERAS).exists() and (folder / IMAGES).exists())
+    return is_binary(folder) or _is_text(folder)
+
+
+def _is_text(folder: Path) -> bool:
+    return (folder / CAMERAS).exists() and (folder / IMAGES).exists()
 
 
 def is_binary(path: Path) -> bool:
-    """Say whether what is read of a folder, or this file itself, is a binary model: of both kinds COLMAP takes it."""
+    """Say whether what is read of a folder, or this file itself, is a binary model.
+
+    Of both kinds COLMAP takes the binary one where its three files are whole; else what there is of it is read only
+    where there is no text model.
+    """
     names = (colmap_binary.CAMERAS, colmap_binary.IMAGES)
-    return any((path / name).exists() for name in names) if path.is_dir() else path.name in names
+    if not path.is_dir():
+        return path.name in names
+    is_there = [(path / name).exists() for name in (*names, colmap_binary.POINTS)]
+    return all(is_there) or (any(is_there[:2]) and not _is_text(path))
 
 
 def read_colmap(path: Path) -> tuple[list[RawCamera], bool]:
@@ -96,7 +107,7 @@ def _text(file: Path) -> str:
 
 
 def _unreadable(file: Path, reason: str) -> InputError:
-    return InputError("rig-unreadable", f"{file}: cannot be read: {reason}.", "Export the model as text again.")
+    return InputError("rig-unreadable", f"{file}: cannot be read: {reason}.", "Export the model again with COLMAP.")
 
 
 def _rows(text: str) -> list[list[str]]:

@@ -33,17 +33,23 @@ _COUNT, _CAMERA, _IMAGE, _POINT_BYTES = struct.Struct("<Q"), struct.Struct("<iiQ
 
 
 def camera_rows(file: Path) -> list[list[str]]:
-    """Return the fields of cameras.txt. Raises: InputError rig-missing, rig-unreadable."""
+    """Return the fields of cameras.txt. Raises: InputError rig-missing, rig-unreadable, rig-value-invalid."""
     data = _bytes(file)
     try:
         rows, at = list[list[str]](), _COUNT.size
         for _ in range(_COUNT.unpack_from(data)[0]):
             number, model, width, height = _CAMERA.unpack_from(data, at)
+            if model not in _MODELS:
+                raise InputError(
+                    "rig-value-invalid",
+                    f"{file}: camera {number}: there is no camera model {model}; known: 0 to {max(_MODELS)}.",
+                    "Reconstruct with a common camera model, e.g. OPENCV or OPENCV_FISHEYE.",
+                )
             name, n = _MODELS[model]
             values = struct.unpack_from(f"<{n}d", data, at + _CAMERA.size)
             at += _CAMERA.size + 8 * n
             rows.append([str(number), name, str(width), str(height), *(repr(v) for v in values)])
-    except (struct.error, KeyError) as error:
+    except struct.error as error:
         raise _broken(file, error) from error
     return rows
 

@@ -27,22 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
-    """Read every file's index and describe it. Raises InputError for the first that is no readable video."""
+    """Read every file's index and describe it; what is no readable video is listed, and raised where all are none."""
+    from mocap.core.errors import InputError
     from mocap.media.chapters import group_chapters
     from mocap.media.fingerprint import fingerprint
     from mocap.media.probe import probe, probe_recording
 
     groups = group_chapters(args.files)
-    infos = [
-        probe(files[0]) if len(files) == 1 else probe_recording(files)
-        for files in track(groups, ui.progress, "Reading videos", len(groups))
-    ]
+    infos: list[VideoInfo] = []
+    failed: dict[str, InputError] = {}
+    for files in track(groups, ui.progress, "Reading videos", len(groups)):
+        try:
+            infos.append(probe(files[0]) if len(files) == 1 else probe_recording(files))
+        except InputError as error:
+            failed[str(files[0])] = error
+    if not infos:
+        raise next(iter(failed.values()))
     lines = _table([_HEAD, *(_row(i) for i in infos)])
     for info in infos:
         lines += _details(info, with_sensors=args.sensors)
     lines += [f"note: {d.message}" for i in infos for d in i.diagnostics]
     data = [i.to_json() | {"fingerprint": fingerprint(i.path)} for i in infos]
-    return Result({"files": data}, "\n".join(lines))
+    lines += [f"failed [{e.code}]: {e.message} {e.advice}" for e in failed.values()]
+    errors = [{"file": f, "code": e.code, "message": e.message, "advice": e.advice} for f, e in failed.items()]
+    return Result({"files": data, "failed": errors}, "\n".join(lines), done=not failed)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     session = open_session(args.dir)
     takes = {name: _take_status(session, session.take(name)) for name in session.take_names()}
     rig = "rig.toml" if session.rig_file.is_file() else f"no rig yet: mocap import {session.folder} --rig RIG"
-    lines = [f"{session.folder}: {len(takes)} takes, {rig}"]
+    lines = [f"{session.folder}: {_count(len(takes), 'take')}, {rig}"]
     lines += [f"  {name}: {_line(status)}" for name, status in takes.items()]
     return Result(
         {"session": str(session.folder), "has_rig": session.rig_file.is_file(), "takes": takes}, "\n".join(lines)
@@ -63,6 +63,10 @@ def _line(status: dict[str, Any]) -> str:
         return f"cannot run: {status['error']['message']}"
     to_do = [name for name, state in status["stages"].items() if state != "done"]
     done = "up to date" if not to_do else f"to do from {to_do[0]}"
-    exports = f"; {len(status['exports'])} exported files" if status["exports"] else ""
-    edits = f"; {status['edits']} corrections" if status["edits"] else ""
-    return f"{len(status['videos'])} videos; {done}{edits}{exports}"
+    exports = f"; {_count(len(status['exports']), 'exported file')}" if status["exports"] else ""
+    edits = f"; {_count(status['edits'], 'correction')}" if status["edits"] else ""
+    return f"{_count(len(status['videos']), 'video')}; {done}{edits}{exports}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

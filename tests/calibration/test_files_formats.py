@@ -341,6 +341,25 @@ def test_a_binary_colmap_model_that_ends_early_is_said_so(name: str, n: int, tmp
     assert error.value.code == "rig-unreadable"
 
 
+def test_of_both_colmap_models_the_binary_one_counts_only_where_it_is_whole(tmp_path: Path) -> None:
+    folder = binary_model(tmp_path / "model")
+    (folder / "cameras.txt").write_text(COLMAP_CAMERAS)
+    (folder / "images.txt").write_text((colmap_model(tmp_path / "text") / "images.txt").read_text())
+    assert read_rig_file(folder).format == "colmap"
+    (folder / "points3D.bin").write_bytes(packed(("Q", (0,))))
+    assert read_rig_file(folder).format == "colmap-binary"
+
+
+def test_an_unknown_camera_model_of_a_binary_colmap_model_is_named(tmp_path: Path) -> None:
+    folder = binary_model(tmp_path / "model")
+    data = bytearray((folder / "cameras.bin").read_bytes())
+    data[12:16] = struct.pack("<i", 99)
+    (folder / "cameras.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"camera 7: .* model 99") as error:
+        read_rig(folder)
+    assert error.value.code == "rig-value-invalid"
+
+
 def test_half_a_binary_colmap_model_is_refused(tmp_path: Path) -> None:
     folder = binary_model(tmp_path / "model")
     (folder / "images.bin").unlink()

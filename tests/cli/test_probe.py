@@ -50,6 +50,22 @@ def test_a_file_that_is_not_a_video_is_the_users_error(tmp_path: Path, capsys: p
     assert "Traceback" not in said
 
 
+def test_one_bad_file_does_not_hide_the_good_ones(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "notes.mp4"
+    bad.write_text("no video")
+    other = shutil.copy(video, tmp_path / "cam2.mp4")
+    assert main(["probe", str(video), str(bad), str(other), "--json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert [Path(f["path"]).name for f in data["files"]] == ["cam1.mp4", "cam2.mp4"]
+    assert [Path(f["file"]).name for f in data["failed"]] == ["notes.mp4"]
+    assert main(["probe", str(video), str(bad), str(other)]) == 1
+    said = capsys.readouterr().out
+    assert "cam2.mp4" in said
+    assert "failed [" in said
+
+
 def test_no_file_is_a_usage_error() -> None:
     assert main(["probe"]) == 2
 
