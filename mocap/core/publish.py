@@ -116,4 +116,4 @@ def why_not_writable(error: OSError) -> str:
         return "a file is in the folder's place"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "you have no permission"
-    return (error.strerror or "the system refuses").lower()
+    return error.strerror or "the system refuses"
