@@ -83,7 +83,8 @@ def _page(drawn: Print, shift: np.ndarray, tiles: Tiles, column: int, row: int, 
         _how(tiles, column, row),
         board.text,
     ]
-    return out + ruler(lines, _MARGIN_M, _MARGIN_M * 0.6, page_w)
+    # Beside the mark at the window's lower left corner, which would run through the text.
+    return out + ruler(lines, _MARGIN_M + 0.002, _MARGIN_M * 0.6, page_w)
 
 
 def _clipped(rectangles: np.ndarray, window_m: tuple[float, float]) -> np.ndarray:

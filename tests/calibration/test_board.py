@@ -165,6 +165,25 @@ def test_sheets_glued_at_their_marks_are_the_board_at_its_exact_size(text: str, 
     assert np.abs(error).max() < 0.0008
 
 
+def test_no_mark_of_a_sheet_runs_through_its_notes(tmp_path: Path) -> None:
+    board = parse_board("charuco:6x8:square=0.14:marker=0.105:dict=5X5_100")
+    tiles = write_tiles(tmp_path / "sheets.pdf", board, "a4")
+    pages = re.findall(r"stream\n(.*?)\nendstream", (tmp_path / "sheets.pdf").read_text("latin-1"), re.DOTALL)
+    assert len(pages) == tiles.columns * tiles.rows > 2
+    mm = 72 / 25.4
+    for page in pages:
+        notes = [(float(x), float(y), len(t)) for x, y, t in re.findall(r"Tf (\S+) (\S+) Td \((.*)\) Tj", page)]
+        rectangles = [tuple(map(float, r)) for r in re.findall(r"(\S+) (\S+) (\S+) (\S+) re", page)]
+        marks = [r for r in rectangles if sorted(round(v / mm, 2) for v in r[2:]) == [0.2, 6.0]]
+        assert len(notes) == 3
+        assert marks
+        for x, y, n in notes:
+            for left, low, w, h in marks:
+                # Helvetica of 6.5 points: about half of that a letter, and three quarters of it high
+                beside = left + w < x or left > x + 3.3 * n
+                assert beside or low > y + 4.9 or low + h < y
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as error:
         write_board(tmp_path / "no" / "board.pdf", parse_board("chessboard:7x4:square=0.03"))
