@@ -169,3 +169,39 @@ def test_claps_of_a_shoot_with_their_place_given_are_within_two_milliseconds(
     for name, camera in truth["cameras"].items():
         true_s = camera["offset_s"] - truth["cameras"]["gp1"]["offset_s"]
         assert data["cameras"][name]["offset_s"] == pytest.approx(true_s, abs=0.002)
+
+
+def test_videos_without_a_rig_are_taken_back_to_the_middle_rows_that_their_cameras_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dataclasses import dataclass
+
+    from mocap.cli import sync
+    from mocap.cli.ui import Ui
+    from mocap.core.diagnostics import Diagnostic
+    from mocap.core.keypoints import load_keypoint_set
+    from mocap.core.progress import NoProgress
+    from mocap.media.gopro_facts import GoProFacts
+    from mocap.pose2d import estimator, models
+    from mocap.pose2d.detections import CameraDetections
+
+    @dataclass
+    class Video:
+        gopro: GoProFacts | None
+        path: Path = Path("GX010001.MP4")
+        size_px: tuple[int, int] = (640, 480)
+        rotation_deg: int = 0
+
+    kinds = load_keypoint_set("halpe26")
+    xy = np.zeros((9, 1, len(kinds), 2)) + [100.0, 450.0]
+    xy[..., 0] += 10 * np.arange(9)[:, None, None]
+    walk = CameraDetections(kinds, xy, np.ones(xy.shape[:-1]), np.arange(9) / 60, (640, 480))
+    monkeypatch.setattr(models, "make_estimator", lambda *_: None)
+    monkeypatch.setattr(estimator, "detect_videos", lambda files, *_, **__: dict.fromkeys(files, walk))
+    infos: Any = {"a": Video(GoProFacts(readout_s=0.016)), "b": Video(None), "c": Video(GoProFacts(readout_s=16.0))}
+    found: list[Diagnostic] = []
+    views = sync._detected(dict.fromkeys(infos, Path("x")), infos, None, found, Ui(NoProgress()))
+    assert views is not None
+    moved_px = {c: float((xy - v.xy_px)[4, 0, 0, 0]) for c, v in views.items()}
+    assert moved_px == pytest.approx({"a": 600 * 0.016 * (450.5 / 480 - 0.5), "b": 0, "c": 0}, abs=1e-3)
+    assert [d.code for d in found] == ["readout-implausible"]
