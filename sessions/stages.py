@@ -166,7 +166,7 @@ IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), la
 REFINE = Stage("refine", 3, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 POINTS = Stage("points", 9, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
 SOLVE = Stage("solve", 19, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
-BIAS = Stage("bias", 3, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
+BIAS = Stage("bias", 4, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),

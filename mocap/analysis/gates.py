@@ -11,7 +11,7 @@ import numpy as np
 from mocap.analysis.moments import FAR_LIMIT_PX, camera_frames
 from mocap.analysis.quality import Quality, camera_figures, measure_quality
 from mocap.core.diagnostics import Diagnostic, Severity
-from mocap.core.keypoints import Source
+from mocap.core.keypoints import Source, looked_at
 from mocap.core.take import SolvedTake
 
 CAMERA_LIMIT_PX = 40.0
@@ -81,8 +81,8 @@ def _cameras(take: SolvedTake, quality: Quality, min_inlier_share: float) -> Dia
 
 def _measured(take: SolvedTake) -> Diagnostic | None:
     # Keypoints that the model never reports are no evidence against the take.
-    ever = (take.detections.score[:, :, 0] > 0).any((0, 1))
-    source = take.keypoints.source[:, ever]
+    seen = take.detections.score[:, :, 0] > 0
+    source = take.keypoints.source[_looked_at_by_two(take, seen.any(-1))][:, seen.any((0, 1))]
     share = float(np.isin(source, (Source.MEASURED, Source.EDITED)).mean()) if source.size else 0.0
     if share >= MIN_MEASURED_SHARE:
         return None
@@ -94,6 +94,20 @@ def _measured(take: SolvedTake) -> Diagnostic | None:
         "Check that the cameras see the performer at the same time, or trim the take.",
         {"measured_share": round(share, 4)},
     )
+
+
+def _looked_at_by_two(take: SolvedTake, has_any: np.ndarray) -> np.ndarray:
+    """Return [frame] the master frames that two cameras looked at, all where there are none; has_any [camera frame].
+
+    What a quick look left out says nothing against the take.
+    """
+    n_looks = np.zeros(take.motion.timeline.n_frames, int)
+    for time_s, row in zip(take.detections.time_s, has_any, strict=True):
+        looked = np.zeros(len(row), bool)
+        looked[looked_at(row)] = True
+        frame = camera_frames(time_s, take.motion.timeline.time_s)
+        n_looks += looked[frame] & (frame >= 0)
+    return n_looks >= 2 if (n_looks >= 2).any() else np.ones(len(n_looks), bool)
 
 
 def _far(take: SolvedTake, quality: Quality) -> Diagnostic | None:

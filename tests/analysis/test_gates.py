@@ -106,6 +106,21 @@ def test_a_take_that_was_hardly_measured_says_so(new_take: NewTake) -> None:
     assert codes(replace(take, keypoints=with_source(take.keypoints, source))) == []
 
 
+def test_a_quick_look_is_judged_by_the_frames_that_it_looked_at(new_take: NewTake) -> None:
+    take = new_take(n_frames=61)
+    seen = take.detections
+    xy, score = seen.xy_px.copy(), seen.score.copy()
+    left_out = np.arange(61) % 4 != 0
+    xy[:, left_out], score[:, left_out] = np.nan, 0.0
+    quick = Keypoints2D(seen.keypoint_set, seen.camera_names, xy, score, seen.time_s)
+    source = np.full(take.keypoints.source.shape, Source.MEASURED, np.uint8)
+    source[left_out] = Source.INTERPOLATED
+    take = replace(take, keypoints=with_source(take.keypoints, source), detections=quick)
+    assert codes(take) == []
+    source[:] = Source.INTERPOLATED
+    assert codes(replace(take, keypoints=with_source(take.keypoints, source))) == ["take-hardly-measured"]
+
+
 def test_raw_bones_of_wildly_changing_length_say_so(new_take: NewTake) -> None:
     assert codes(new_take(noise_m=0.1)) == ["bones-unsteady"]
 
