@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from calibration.check import CheckResult, check_rig
+from calibration.exchange import REDO_SHARE_OF_PICTURE, misfit_finding
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
@@ -162,3 +163,8 @@ def test_two_people_are_an_error():
     with pytest.raises(InputError) as caught:
         check_rig(rig, two)
     assert caught.value.code == "check-needs-one-person"
+
+
+def test_what_does_not_fit_is_a_share_of_the_shorter_side_beside_its_limit() -> None:
+    said = misfit_finding(1.01 * REDO_SHARE_OF_PICTURE, ()).message
+    assert "1.87 % of its picture's shorter side off, expected below 1.85 %" in said
