@@ -82,7 +82,7 @@ def _cameras(take: SolvedTake, quality: Quality, min_inlier_share: float) -> Dia
 def _measured(take: SolvedTake) -> Diagnostic | None:
     # Keypoints that the model never reports are no evidence against the take.
     seen = take.detections.score[:, :, 0] > 0
-    source = take.keypoints.source[_looked_at_by_two(take, seen.any(-1))][:, seen.any((0, 1))]
+    source = take.keypoints.source[_looked_at_by_two(take, np.asarray(seen.any(-1)))][:, seen.any((0, 1))]
     share = float(np.isin(source, (Source.MEASURED, Source.EDITED)).mean()) if source.size else 0.0
     if share >= MIN_MEASURED_SHARE:
         return None

@@ -107,7 +107,7 @@ def test_a_take_that_was_hardly_measured_says_so(new_take: NewTake) -> None:
 
 
 def test_a_quick_look_is_judged_by_the_frames_that_it_looked_at(new_take: NewTake) -> None:
-    take = new_take(n_frames=61)
+    take = new_take(n_frames=61, camera_delay_s=0.0)
     seen = take.detections
     xy, score = seen.xy_px.copy(), seen.score.copy()
     left_out = np.arange(61) % 4 != 0
