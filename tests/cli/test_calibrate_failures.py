@@ -16,6 +16,7 @@ import pytest
 from calibration.board import parse_board
 from calibration.files import read_rig, write_rig
 from mocap.cli.main import main
+from mocap.core.camera import CameraRig
 from tests.calibration.board_clips import N_FRAMES, Edit, arc_rig, film
 
 SPEC = "charuco:5x7:square=0.1:marker=0.075:dict=4X4_50"
@@ -156,6 +157,16 @@ def test_good_footage_gives_the_rig_it_was_filmed_with(clips: Clips, tmp_path: P
         assert rig[c].intrinsics.focal_px == pytest.approx(RIG[c].intrinsics.focal_px, rel=0.004)
     apart = [np.linalg.norm(r[0].center_world_m - r[2].center_world_m) for r in (rig, RIG)]
     assert apart[0] == pytest.approx(apart[1], rel=0.004)
+
+
+def test_cameras_keep_the_read_out_times_of_their_lens_files(clips: Clips, tmp_path: Path) -> None:
+    lenses = CameraRig(RIG.cameras[:2]).with_readouts({"cam2": 0.0089})
+    write_rig(tmp_path / "lenses.toml", lenses)
+    assert calibrate(tmp_path / "rig.toml", clips(as_it_is, as_it_is), "--lens", str(tmp_path / "lenses.toml")) in (
+        0,
+        3,
+    )
+    assert [c.readout_s for c in read_rig(tmp_path / "rig.toml").cameras] == [None, 0.0089]
 
 
 def test_where_all_videos_are_mirrored_the_result_is_no_good_and_that_is_said(
