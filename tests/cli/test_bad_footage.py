@@ -47,7 +47,9 @@ def clip(write_clip: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]
 
     def write(name: str, sound: np.ndarray | None) -> Path:
         n = 240 if sound is None else round(len(sound) / RATE_HZ * 30)
-        return write_clip(tmp_path / f"{name}.mov", [len(name) + ord(name[-1]) + k % 100 for k in range(n)], Fraction(30), sound)
+        return write_clip(
+            tmp_path / f"{name}.mov", [len(name) + ord(name[-1]) + k % 100 for k in range(n)], Fraction(30), sound
+        )
 
     return write
 
