@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def footage(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def given_lenses(
-    texts: Sequence[str], sizes_px: dict[str, tuple[int, int]], videos: dict[str, Path]
+    texts: Sequence[str], sizes_px: Mapping[str, tuple[int, int]], videos: Mapping[str, Path]
 ) -> tuple[dict[str, Intrinsics | LensPrior], dict[str, float | None], list[Diagnostic]]:
     """Return lens by camera from `--lens` options: files are held as they are, GoPro presets are refined.
 
