@@ -120,7 +120,8 @@ def test_lens_files_bring_their_read_out_times(tmp_path: Path) -> None:
     cameras = [Camera(n, lens, np.eye(3), np.zeros(3), s) for n, s in (("cam1", 0.0089), ("cam2", None))]
     write_rig(tmp_path / "both.toml", CameraRig(tuple(cameras)))
     write_rig(tmp_path / "one.toml", CameraRig((cameras[0],)))
-    sizes, videos = {"cam_1": (640, 480), "cam_2": (640, 480)}, dict.fromkeys(("cam_1", "cam_2"), Path("x.mp4"))
+    sizes = {"cam_1": (640, 480), "cam_2": (640, 480)}
+    videos = {name: Path("x.mp4") for name in sizes}
     assert given_lenses([str(tmp_path / "both.toml")], sizes, videos)[1] == {"cam_1": 0.0089, "cam_2": None}
     assert given_lenses([str(tmp_path / "one.toml")], sizes, videos)[1] == {"cam_1": 0.0089, "cam_2": 0.0089}
 
