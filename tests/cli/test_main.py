@@ -213,6 +213,8 @@ def test_ctrl_c_stops_with_130_and_a_message(verb_folder: Path) -> None:
 def test_ctrl_c_while_modules_are_loaded_stops_with_130(module: str) -> None:
     code = f"""
         import signal, sys
+        # a parent in the background may have passed on that interrupts are ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         class Interrupting:
             def find_spec(self, name, *_):
                 if name == {module!r}:
