@@ -12,6 +12,7 @@ from mocap.core.camera import CameraRig, LensModel
 from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
 from mocap.core.timeline import Timeline, TimeMap
+from mocap.reconstruct import points
 from mocap.reconstruct.points import reconstruct_points
 from mocap.synth.detections import Faults, SyntheticDetections, detect
 from mocap.synth.performer import Performer
@@ -121,3 +122,18 @@ def test_one_camera_alone_gives_no_points(performer: Performer) -> None:
     alone = reconstruct_points(Keypoints2D(k.keypoint_set, k.camera_names, xy, score, k.time_s), rig, timeline)
     assert np.isnan(alone.points.xyz_m).all()
     assert (alone.points.source == Source.MISSING).all()
+
+
+def test_sides_that_a_views_own_motion_tells_wrongly_are_not_put_back(
+    performer: Performer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(xy_px: np.ndarray, limbs: tuple[np.ndarray, ...], _fps: np.ndarray) -> np.ndarray:
+        turned = np.zeros((*xy_px.shape[:2], len(limbs)), bool)
+        turned[:2, 40:60] = True
+        return turned
+
+    monkeypatch.setattr(points, "exchanged_by_motion", wrong)
+    rig, seen, timeline = _take(performer, 3, noise_px=1.0)
+    result = reconstruct_points(seen.keypoints, rig, timeline)
+    assert not result.exchanged.any()
+    assert np.nanmax(_error_m(result.points.xyz_m, performer, timeline)) < 0.05
