@@ -124,7 +124,7 @@ def roll_slope(pose: Pose, shape: Shape, dof: Freedom, side: str) -> np.ndarray:
     """Return d roll / d degree [n] of the plane of shoulder, elbow and wrist, degrees per radian (metre)."""
 
     def plane(p: Pose) -> tuple[np.ndarray, np.ndarray]:
-        joints = p.world(shape.offsets_m())[1]
+        joints = p.world(shape.anatomy.parents, shape.offsets_m())[1]
         a, b, c = (joints[:, JOINT_NAMES.index(side + j)] for j in ("Arm", "ForeArm", "Hand"))
         return b - a, np.cross(b - a, c - b)
 

@@ -61,7 +61,8 @@ def stick_figure(keypoint_set: KeypointSet) -> Figure:
         pairs += [(f"L{limb}", middle), (f"R{limb}", middle)] if through else [(f"L{limb}", f"R{limb}")]
     found = [(keypoint_set.index(a), keypoint_set.index(b)) for a, b in pairs]
     edges = [(a, b) for a, b in found if a is not None and b is not None]
-    edges += [e for e in keypoint_set.bones if not all(keypoint_set.landmarks[i] for i in e)]
+    joined = {name for pair in pairs for name in pair}
+    edges += [e for e in keypoint_set.bones if not all(keypoint_set.landmarks[i] in joined for i in e)]
     edge_sides = tuple(sides[a] if sides[a] == sides[b] else "" for a, b in edges)
     return Figure(tuple(edges), edge_sides, sides, *_neck_and_head(keypoint_set))
 

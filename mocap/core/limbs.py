@@ -10,6 +10,10 @@ LIMBS = {
     "arms": ("Shoulder", "Elbow", "Wrist", "Thumb", "Index", "Pinky"),
     "legs": ("Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel"),
     "head": ("Eye", "Ear"),
+    "hands": (
+        *("HandRoot", "Thumb1", "Thumb3", "ThumbTip", "Index2", "Index3", "IndexTip", "Middle", "Middle2", "Middle3"),
+        *("MiddleTip", "Ring", "Ring2", "Ring3", "RingTip", "Pinky2", "Pinky3", "PinkyTip"),
+    ),
 }
 """Landmarks of each limb, without their side."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -36,6 +36,15 @@ class Observations:
     def seen(self) -> np.ndarray:
         """[camera frame keypoint] whether there is an observation."""
         return self.px_per_unit > 0
+
+    def of(self, index: list[int]) -> Observations:
+        """Return the observations of some keypoints."""
+        return replace(
+            self,
+            xy=self.xy[:, :, index],
+            px_per_unit=self.px_per_unit[:, :, index],
+            score=self.score[:, :, index],
+        )
 
     def window(self, low: int, high: int) -> tuple[Observations, np.ndarray]:
         """Return the observations nearest to master frames low..high-1, counted from low, and where they came from.

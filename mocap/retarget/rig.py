@@ -6,14 +6,15 @@ A rig is a TOML file in `mocap/retarget/rigs`: `name`, and one `[[joints]]` tabl
 follows; absent: it keeps its bind rotation), `place` (the studio joint that it sits on in the performer's proportions:
 `studio` when absent, "none": none) and, instead of `studio`, `chain`: the first studio joint of a chain and the one
 after its last, for bones that together lie along that chain but are cut otherwise (spines). The joint after them has
-that last one as its `place`.
+that last one as its `place`. `finger` instead of `studio` names a joint that only motions with fingers have: in others
+the joint keeps its bind rotation.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -37,11 +38,22 @@ class TargetRig:
     """For each joint the studio joint that it sits on in the performer's proportions; '' for none."""
     chains: Mapping[tuple[str, str], tuple[int, ...]]
     """Joints that lie along a chain of studio joints, by the chain's first joint and the one after its last."""
+    fingers: tuple[str, ...]
+    """For each joint the studio's finger joint that it follows and sits on in motions that have it; '' for none."""
 
     @property
     def name(self) -> str:
         """The rig's name."""
         return self.skeleton.name
+
+    def driven_by(self, source: Skeleton) -> TargetRig:
+        """Return the rig as a motion on `source` drives it: with its fingers, as far as that has any."""
+        fingers = [name if name in source.joint_names else "" for name in self.fingers]
+        return replace(
+            self,
+            studio_joints=tuple(a or b for a, b in zip(self.studio_joints, fingers, strict=True)),
+            places=tuple(a or b for a, b in zip(self.places, fingers, strict=True)),
+        )
 
 
 def bind_pose(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +96,7 @@ def target_rig(name: str) -> TargetRig:
         studio_joints=tuple(joint.get("studio", "") for joint in joints),
         places=tuple("" if place == "none" else place for place in places),
         chains=_chains(joints),
+        fingers=tuple(joint.get("finger", "") for joint in joints),
     )
 
 

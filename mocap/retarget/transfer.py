@@ -29,7 +29,7 @@ def retarget(motion: Motion, target: str, keep_target_proportions: bool = False)
     from the studio's: R_target = (R_source R_source_bind^T) R_target_bind, in the world, so no twist is added and
     bone axes stay the target's. Where the target cuts a chain into other bones (spines), each takes the mean turn of
     the stretch of the performer's chain that it lies along, so what follows stays where the performer's is. Joints that
-    nothing drives keep their bind rotation relative to their parent.
+    nothing drives, such as fingers where the motion has none, keep their bind rotation relative to their parent.
 
     By default the target takes the performer's proportions: driven joints sit where the performer's do in the bind
     pose. With `keep_target_proportions` the target's own stay, and the root's path is scaled by the ratio of the leg
@@ -37,8 +37,8 @@ def retarget(motion: Motion, target: str, keep_target_proportions: bool = False)
 
     Raises InputError `rig-unknown`, or `rig-mismatch` when the motion lacks joints that the target needs.
     """
-    rig = target_rig(target)
     source = motion.skeleton
+    rig = target_rig(target).driven_by(source)
     wanted = {name for name in rig.studio_joints if name}.union(*rig.chains)
     missing = sorted(wanted - set(source.joint_names))
     if missing:
@@ -150,15 +150,20 @@ def _with_proportions(rig: TargetRig, source: Skeleton) -> Skeleton:
     for j, p in enumerate(parents):
         if p >= 0:
             offset[j] = R_bind[p].T @ (place[j] - place[p])
-    return replace(rig.skeleton, offset_m=offset, tip_m=_tips(rig, source, growth))
+    return replace(rig.skeleton, offset_m=offset, tip_m=_tips(rig, source, growth, R_bind))
 
 
-def _tips(rig: TargetRig, source: Skeleton, growth: np.ndarray) -> np.ndarray:
-    """Return where leaf bones end [joint 3]: as the performer's where known (head, toes), else grown."""
+def _tips(rig: TargetRig, source: Skeleton, growth: np.ndarray, R_bind: np.ndarray) -> np.ndarray:
+    """Return where leaf bones end [joint 3]: as long as the performer's where known (head, toes), else grown.
+
+    Those of fingers are the performer's own, as the joints before them are.
+    """
     tip = rig.skeleton.tip_m * growth[:, None]
     for j, name in enumerate(rig.studio_joints):
         own = source.tip_m[source.index(name)] if name else np.full(3, np.nan)
-        if np.isfinite(tip[j]).all() and np.isfinite(own).all():
+        if name and name == rig.fingers[j] and np.isfinite(own).all():
+            tip[j] = R_bind[j].T @ own
+        elif np.isfinite(tip[j]).all() and np.isfinite(own).all():
             tip[j] *= np.linalg.norm(own) / np.linalg.norm(tip[j])
     return tip
 

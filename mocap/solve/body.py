@@ -8,27 +8,9 @@ Ranges of motion are in `joint_limits.toml`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+from mocap.solve.anatomy import Anatomy, Joint, Landmark
 
 REFERENCE_HEIGHT_M = 1.75
-
-
-@dataclass(frozen=True)
-class Joint:
-    """One joint: its place in the parent's frame, and the axes it turns about in its own frame."""
-
-    name: str
-    parent: str
-    offset_m: tuple[float, float, float]
-    axes: tuple[tuple[float, float, float], ...]
-    """Three axes: a ball joint. Two: swing without twist. One: a hinge. None: rigid."""
-    prior_deg: float
-    """Standard deviation of the pull towards the bind pose, for what nothing measures."""
-    length_name: str = ""
-    """Segment whose estimated length scales `offset_m`; left and right are held alike. Empty: scales with the body."""
-
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 BALL = (X, Y, Z)
@@ -85,16 +67,6 @@ LEAF_TIPS_M = {
 }
 
 
-@dataclass(frozen=True)
-class Landmark:
-    """Where a canonical landmark sits on the body."""
-
-    joint: str
-    offset_m: tuple[float, float, float]
-    is_free: bool
-    """Whether the offset is estimated per performer; else the landmark is the joint's own centre."""
-
-
 def _landmarks() -> dict[str, Landmark]:
     table = {
         "Hip": Landmark("Hips", (0.0, 0.0, 0.0), False),
@@ -116,11 +88,20 @@ def _landmarks() -> dict[str, Landmark]:
         table[k + "Thumb"] = Landmark(side + "Hand", (0.035, 0.07 * s, -0.01), True)
         table[k + "Index"] = Landmark(side + "Hand", (0.03, 0.09 * s, 0.0), True)
         table[k + "Pinky"] = Landmark(side + "Hand", (-0.03, 0.08 * s, 0.0), True)
+        # what only sets with fingers have: the other knuckles, the thumb's saddle joint, and the wrist once more
+        table[k + "Middle"] = Landmark(side + "Hand", (0.01, 0.095 * s, 0.0), True)
+        table[k + "Ring"] = Landmark(side + "Hand", (-0.01, 0.09 * s, 0.0), True)
+        table[k + "Thumb1"] = Landmark(side + "Hand", (0.025, 0.03 * s, -0.01), True)
+        table[k + "HandRoot"] = Landmark(side + "Hand", (0.0, 0.0, 0.0), True)
     return table
 
 
 LANDMARKS = _landmarks()
-HAND_LANDMARKS = ("Thumb", "Index", "Pinky")
+KNUCKLES = ("Index", "Middle", "Ring", "Pinky", "Thumb1")
+"""Where fingers begin, and as landmarks of the body fixed to the hand."""
+HAND_LANDMARKS = ("Thumb", "Index", "Pinky", "Middle", "Ring", "Thumb1", "HandRoot")
+ONLY_WITH_FINGERS = ("Middle", "Ring", "Thumb1", "HandRoot")
+BODY = Anatomy(JOINTS, LANDMARKS, shared="spine")
 LENGTH_SD = 0.15
 """Prior standard deviation of a segment's factor about the body's overall scale."""
 ASYMMETRY_SD = 0.03
@@ -130,26 +111,12 @@ LANDMARK_SD_M = 0.03
 PROFILE_LENGTH_SD = 0.01
 """The same of a segment's factor, where an earlier take of the performer told it: clothes and light differ."""
 PROFILE_LANDMARK_SD_M = 0.006
-JOINT_NAMES = tuple(j.name for j in JOINTS)
-PARENTS = tuple(JOINT_NAMES.index(j.parent) if j.parent else -1 for j in JOINTS)
+JOINT_NAMES = BODY.names
+PARENTS = BODY.parents
+OFFSETS_M = BODY.offsets_m
 RIG_JOINTS = tuple(i for i, name in enumerate(JOINT_NAMES) if not name.endswith(ROLL))
 """Joints of the exported rig."""
 RIG_NAMES = tuple(JOINT_NAMES[i] for i in RIG_JOINTS)
 RIG_PARENTS = tuple(
     RIG_NAMES.index(j.parent.removesuffix(ROLL)) if j.parent else -1 for j in JOINTS if not j.name.endswith(ROLL)
 )
-OFFSETS_M = np.array([j.offset_m for j in JOINTS])
-
-
-LENGTH_JOINTS: tuple[int, ...] = tuple(i for i, j in enumerate(JOINTS) if j.length_name)
-"""Joints whose distance from the parent is estimated; the estimate is a factor on their reference offset."""
-
-
-def _segments() -> tuple[tuple[int, ...], ...]:
-    """Return the joints of each estimated factor: a limb's segment has one, the spine's joints share one."""
-    alone = [(i,) for i in LENGTH_JOINTS if JOINTS[i].length_name != "spine"]
-    return (tuple(i for i in LENGTH_JOINTS if JOINTS[i].length_name == "spine"), *alone)
-
-
-SEGMENTS = _segments()
-SEGMENT_NAMES = tuple(JOINTS[joints[0]].name if len(joints) == 1 else "Spine" for joints in SEGMENTS)

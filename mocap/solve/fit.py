@@ -11,7 +11,6 @@ from mocap.core.windows import in_parts
 from mocap.kernels.articulated import N_TRANSLATION, articulated_terms, banded_step, gauss_newton_terms, point_jacobian
 from mocap.kernels.reprojection import PACKED_IDENTITY, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
-from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
 from mocap.solve.limits import add_limits, greatest_excess_deg
 from mocap.solve.motion_prior import MotionPrior
 from mocap.solve.pose import Freedom, Pose
@@ -46,7 +45,7 @@ gradient [frame landmark 3]."""
 
 def body_points(pose: Pose, shape: Shape, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return world rotations, joint positions and landmark positions [frame landmark 3]."""
-    R_world, joints = pose.world(shape.offsets_m())
+    R_world, joints = pose.world(shape.anatomy.parents, shape.offsets_m())
     joint, offset = landmark_arrays(names, shape)
     return R_world, joints, joints[:, joint] + (R_world[:, joint] @ offset[..., None])[..., 0]
 
@@ -55,17 +54,20 @@ def moves_matrix(names: tuple[str, ...], dof: Freedom) -> np.ndarray:
     """Return [landmark dof] whether a degree's joint is the landmark's own or an ancestor of it."""
     out = np.zeros((len(names), len(dof.joint)), bool)
     for k, name in enumerate(names):
-        j = JOINT_NAMES.index(LANDMARKS[name].joint)
+        j = dof.anatomy.names.index(dof.anatomy.landmarks[name].joint)
         while j >= 0:
             out[k] |= dof.joint == j
-            j = PARENTS[j]
+            j = dof.anatomy.parents[j]
     return out
 
 
-def to_points(target_m: np.ndarray, sigma_m: np.ndarray) -> PointTerms:
-    """Return data terms that pull landmarks to targets [frame landmark 3] of given sigma; NaN targets pull nothing."""
+def to_points(target_m: np.ndarray, sigma_m: np.ndarray, model_sigma_m: float = MODEL_SIGMA_M) -> PointTerms:
+    """Return data terms that pull landmarks to targets [frame landmark 3] of given sigma; NaN targets pull nothing.
+
+    `model_sigma_m`: how far points leave the rigid anatomy.
+    """
     known = np.isfinite(target_m).all(-1) & np.isfinite(sigma_m)
-    precision = np.where(known, 1.0 / (np.nan_to_num(sigma_m) ** 2 + MODEL_SIGMA_M**2), 0.0)
+    precision = np.where(known, 1.0 / (np.nan_to_num(sigma_m) ** 2 + model_sigma_m**2), 0.0)
     target = np.nan_to_num(target_m)
 
     def terms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,16 +108,23 @@ def pose_terms(
     if has_pull:
         _add_priors(hessian, slope, pose, dof)
     if has_limits:
-        add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
+        add_limits(hessian, slope, pose.local_wxyz, dof.joint, axes, N_TRANSLATION, dof.anatomy)
+    _hold_root(hessian, dof)
     return hessian, slope
 
 
 def _add_priors(hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> None:
-    """Add, in place, the pull towards the bind pose."""
-    angle = pose.angles(dof)
+    """Add, in place, the pull towards the pose at rest."""
+    angle = pose.angles(dof) - dof.rest_rad
     diagonal = np.einsum("fii->fi", hessian)
     diagonal[:, N_TRANSLATION:] += dof.prior_rad**-2.0
     slope[:, N_TRANSLATION:] += angle * dof.prior_rad**-2.0
+
+
+def _hold_root(hessian: np.ndarray, dof: Freedom) -> None:
+    """Add, in place, that the root stays within its standard deviation of where the pose has it."""
+    if np.isfinite(dof.root_sd_m):
+        np.einsum("fii->fi", hessian)[:, :N_TRANSLATION] += dof.root_sd_m**-2.0
 
 
 def fit_pose(
@@ -142,7 +151,7 @@ def fit_shape(
     Block elimination of a bordered block-diagonal system (Schur complement; B. Triggs et al., "Bundle adjustment - a
     modern synthesis", 2000, section 6.1). `shape` is the prior's centre: the book's, or with `measured` a profile's.
     """
-    model = ShapeModel(names)
+    model = ShapeModel(names, shape.anatomy)
     prior, neutral = model.prior_information(measured), model.vector(shape)
     vector = neutral.copy()
     for _ in range(SHAPE_ITERATIONS):
@@ -169,7 +178,8 @@ def _reduced_to_shape(
     n, m = N_TRANSLATION + len(dof.joint), model.n
     held, pull = np.zeros((len(points), n, n)), np.zeros((len(points), n))
     _add_priors(held, pull, pose, dof)
-    add_limits(held, pull, pose.local_wxyz, dof.joint, axes, N_TRANSLATION)
+    add_limits(held, pull, pose.local_wxyz, dof.joint, axes, N_TRANSLATION, dof.anatomy)
+    _hold_root(held, dof)
 
     def eliminated(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, axes[part], moves)
@@ -206,7 +216,7 @@ def fit_take(
     moves from frame to frame (1 sd).
     """
     for n in range(MAX_TAKE_ITERATIONS):
-        if n >= TAKE_ITERATIONS and max(greatest_excess_deg(pose.local_wxyz).values()) < MAX_EXCESS_DEG:
+        if n >= TAKE_ITERATIONS and max(greatest_excess_deg(pose.local_wxyz, dof.anatomy).values()) < MAX_EXCESS_DEG:
             break
         prior = prior.learned(pose, dof, fps)
         hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from mocap.kernels.rotations import quat_conjugate, quat_exp, quat_multiply, quat_rotate
-from mocap.solve.body import JOINT_NAMES
+from mocap.solve.anatomy import Anatomy
+from mocap.solve.body import BODY
 
 LIMIT_SIGMA_RAD = np.radians(0.3)
 """How far a joint gives beyond its range, 1 sd."""
@@ -88,22 +89,33 @@ Limit = About | Cone
 
 
 @cache
-def joint_limits() -> tuple[Limit, ...]:
-    """Return the limits of all joints, left and right."""
+def joint_limits(anatomy: Anatomy = BODY) -> tuple[Limit, ...]:
+    """Return the limits of an anatomy's joints, left and right."""
     text = resources.files("mocap.solve").joinpath("joint_limits.toml").read_text("utf-8")
-    rows: list[Limit] = []
-    for row in tomllib.loads(text)["limit"]:
-        rows.append(_limit(row, is_mirrored=False))
-        if row["joint"].startswith("Left"):
-            rows.append(_limit(row, is_mirrored=True))
-    return tuple(rows)
+    rows = [one for row in tomllib.loads(text)["limit"] for one in _of_fingers(row)]
+    both = [(row, is_mirrored) for row in rows for is_mirrored in (False, True)[: 1 + row["joint"].startswith("Left")]]
+    found = (_limit(row, anatomy, is_mirrored=is_mirrored) for row, is_mirrored in both)
+    return tuple(limit for limit in found if limit is not None)
 
 
-def _limit(row: dict[str, Any], *, is_mirrored: bool) -> Limit:
+def _of_fingers(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row of the file for each of its fingers, or as it is."""
+    if "fingers" not in row:
+        return [row]
+    return [
+        row | {"name": f"{finger.lower()} {row['name']}", "joint": row["joint"].format(finger=finger)}
+        for finger in row["fingers"]
+    ]
+
+
+def _limit(row: dict[str, Any], anatomy: Anatomy, *, is_mirrored: bool) -> Limit | None:
+    """Return a limit, None of a joint that the anatomy does not have."""
     turn, place = (_MIRROR_ROTATION, _MIRROR_PLACE) if is_mirrored else (np.ones(3), np.ones(3))
     joint = row["joint"].replace("Left", "Right") if is_mirrored else row["joint"]
+    if joint not in anatomy.names:
+        return None
     side = next((s.lower() + " " for s in ("Left", "Right") if joint.startswith(s)), "")
-    name, at = side + row["name"], JOINT_NAMES.index(joint)
+    name, at = side + row["name"], anatomy.names.index(joint)
     if "about" in row:
         low, high = np.radians(row["range"])
         reference = quat_exp(np.radians(row.get("from", [0.0, 0.0, 0.0])) * turn)
@@ -112,14 +124,20 @@ def _limit(row: dict[str, Any], *, is_mirrored: bool) -> Limit:
 
 
 def add_limits(
-    hessian: np.ndarray, slope: np.ndarray, local_wxyz: np.ndarray, dof_joint: np.ndarray, dof_axis: np.ndarray, at: int
+    hessian: np.ndarray,
+    slope: np.ndarray,
+    local_wxyz: np.ndarray,
+    dof_joint: np.ndarray,
+    dof_axis: np.ndarray,
+    at: int,
+    anatomy: Anatomy = BODY,
 ) -> None:
     """Add, in place, the Gauss-Newton terms of every limit that is exceeded.
 
     hessian [frame n n] and slope [frame n]; local_wxyz [frame joint 4]; the degrees of freedom (joint [dof], axis
     [frame dof 3]) start at column `at`.
     """
-    for limit in joint_limits():
+    for limit in joint_limits(anatomy):
         columns = at + np.flatnonzero(dof_joint == limit.joint)
         if len(columns) == 0:
             continue
@@ -132,6 +150,6 @@ def add_limits(
         slope[np.ix_(frames, columns)] += row * (beyond[frames] / LIMIT_SIGMA_RAD)[:, None]
 
 
-def greatest_excess_deg(local_wxyz: np.ndarray) -> dict[str, float]:
+def greatest_excess_deg(local_wxyz: np.ndarray, anatomy: Anatomy = BODY) -> dict[str, float]:
     """Return by how much each limit is exceeded at most, in degrees, over rotations [frame joint 4]."""
-    return {m.name: float(np.degrees(np.abs(m.excess(local_wxyz[:, m.joint])[0]).max())) for m in joint_limits()}
+    return {m.name: float(np.degrees(np.abs(m.excess(local_wxyz[:, m.joint])[0]).max())) for m in joint_limits(anatomy)}

@@ -19,7 +19,8 @@ from mocap.kernels.rotations import (
     quat_to_matrix,
     rotation_between,
 )
-from mocap.solve.body import HAND_LANDMARKS, JOINT_NAMES, JOINTS, PARENTS, RIG_JOINTS, ROLL
+from mocap.solve.anatomy import Anatomy
+from mocap.solve.body import BODY, HAND_LANDMARKS, JOINT_NAMES, PARENTS, RIG_JOINTS, ROLL
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +32,35 @@ class Freedom:
     axis: np.ndarray
     """[dof 3] unit axis in the joint's frame."""
     prior_rad: np.ndarray
-    """[dof] standard deviation of the pull towards the bind pose."""
+    """[dof] standard deviation of the pull towards the pose at rest."""
+    rest_rad: np.ndarray | float = 0.0
+    """[dof] angle of each degree in the pose at rest; the bind pose's 0 by default."""
+    anatomy: Anatomy = BODY
+    """Whose joints they are."""
+    root_sd_m: float = np.inf
+    """How far the root may stray from where a pose has it: not at all where another solve has placed it."""
 
 
 def freedom(landmark_names: tuple[str, ...]) -> Freedom:
     """Return the degrees that the landmarks can drive: hands and forearms roll only where hand points are detected."""
-    rows: list[tuple[int, tuple[float, float, float], float]] = []
-    for j, joint in enumerate(JOINTS):
-        if joint.name.endswith(("Hand", ROLL)) and not any(joint.name[0] + h in landmark_names for h in HAND_LANDMARKS):
-            continue
-        rows += [(j, axis, np.radians(joint.prior_deg)) for axis in joint.axes]
-    return Freedom(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
+    left_out = [
+        joint.name
+        for joint in BODY.joints
+        if joint.name.endswith(("Hand", ROLL)) and not any(joint.name[0] + h in landmark_names for h in HAND_LANDMARKS)
+    ]
+    return freedom_of(BODY, left_out)
+
+
+def freedom_of(anatomy: Anatomy, left_out: Sequence[str] = (), root_sd_m: float = np.inf) -> Freedom:
+    """Return the degrees of all joints but those named."""
+    rows = [
+        (j, axis, np.radians(joint.prior_deg), np.radians(rest_deg))
+        for j, joint in enumerate(anatomy.joints)
+        if joint.name not in left_out
+        for axis, rest_deg in zip(joint.axes, joint.rest_deg or [0.0] * len(joint.axes), strict=True)
+    ]
+    joint, axis, prior, rest = (np.array(column) for column in zip(*rows, strict=True))
+    return Freedom(joint, axis, prior, rest, anatomy, root_sd_m)
 
 
 @dataclass(eq=False)
@@ -53,13 +72,13 @@ class Pose:
     local_wxyz: np.ndarray
     """[frame joint 4]"""
 
-    def world(self, offset_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def world(self, parents: tuple[int, ...], offset_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return world rotations [frame joint 3 3] and joint positions [frame joint 3]."""
-        return forward_kinematics(PARENTS, offset_m, self.root_m, self.local_wxyz)
+        return forward_kinematics(parents, offset_m, self.root_m, self.local_wxyz)
 
     def moved(self, step: np.ndarray, dof: Freedom) -> Pose:
         """Return the pose after a step [frame 3+dof] of root translation and joint angles."""
-        rotvec = np.zeros((len(self.root_m), len(JOINTS), 3))
+        rotvec = np.zeros((len(self.root_m), self.local_wxyz.shape[1], 3))
         for d, (j, axis) in enumerate(zip(dof.joint, dof.axis, strict=True)):
             rotvec[:, j] += step[:, 3 + d, None] * axis
         local = quat_multiply(self.local_wxyz, quat_exp(rotvec))
@@ -102,9 +121,9 @@ class Pose:
         return np.diff(self.velocities(dof), axis=0)
 
     def rig_local_wxyz(self) -> np.ndarray:
-        """[frame joint 4] local rotations of the exported rig: a forearm's bend and its roll are one joint there."""
+        """[frame joint 4] local rotations of the body's exported rig: a forearm's bend and its roll are one joint there."""
         local = self.local_wxyz.copy()
-        for j in range(len(JOINTS)):
+        for j in range(len(JOINT_NAMES)):
             if j not in RIG_JOINTS:
                 local[:, PARENTS[j]] = quat_multiply(local[:, PARENTS[j]], local[:, j])
         return local[:, RIG_JOINTS]
@@ -119,9 +138,9 @@ def joined(poses: Sequence[Pose]) -> Pose:
     return Pose(np.concatenate([p.root_m for p in poses]), np.concatenate([p.local_wxyz for p in poses]))
 
 
-def bind_pose(n_frames: int) -> Pose:
+def bind_pose(n_frames: int, anatomy: Anatomy = BODY) -> Pose:
     """Return the T-pose with the root at the world's origin."""
-    identity = np.tile([1.0, 0.0, 0.0, 0.0], (n_frames, len(JOINTS), 1))
+    identity = np.tile([1.0, 0.0, 0.0, 0.0], (n_frames, len(anatomy.joints), 1))
     return Pose(np.zeros((n_frames, 3)), identity)
 
 

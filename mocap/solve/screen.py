@@ -10,7 +10,7 @@ from mocap.core.keypoints import Points3D
 from mocap.core.observations import Observations
 from mocap.core.windows import in_parts
 from mocap.solve.evidence import USED, Evidence
-from mocap.solve.fit import fit_pose, to_points
+from mocap.solve.fit import MODEL_SIGMA_M, fit_pose, to_points
 from mocap.solve.implausible import Entry, beyond_range, counted, inside_body, log, mask_of, merged, without
 from mocap.solve.jumps import agreeing_elsewhere
 from mocap.solve.limits import joint_limits
@@ -53,7 +53,7 @@ def screened_pose(
     leaves its range tells impossible points from noise. Frames that leave it at all are fitted again, with limits.
     """
     n_frames = len(known_m)
-    pose = _each_frame(pose, shape, names, dof, known_m, sigma_m, has_limits=False)
+    pose = fit_each_frame(pose, shape, names, dof, known_m, sigma_m, has_limits=False)
     is_known = np.asarray(np.isfinite(known_m).all(-1))
     entries = [*jumps, *inside_body(names, known_m, shape.scale), *beyond_range(names, pose.local_wxyz, is_known)]
     mask = mask_of(entries, names, n_frames)
@@ -68,14 +68,14 @@ def screened_pose(
     at = np.flatnonzero(again)
     if len(at):
         plausible = np.where(mask[at][..., None], np.nan, known_m[at])
-        part = _each_frame(pose.frames(at), shape, names, dof, plausible, sigma_m[at])
+        part = fit_each_frame(pose.frames(at), shape, names, dof, plausible, sigma_m[at])
         root, local = pose.root_m.copy(), pose.local_wxyz.copy()
         root[at], local[at] = part.root_m, part.local_wxyz
         pose = Pose(root, local)
     return Screened(pose, without(observations, mask)[1], entries)
 
 
-def _each_frame(
+def fit_each_frame(
     pose: Pose,
     shape: Shape,
     names: tuple[str, ...],
@@ -84,11 +84,12 @@ def _each_frame(
     sigma_m: np.ndarray,
     *,
     has_limits: bool = True,
+    model_sigma_m: float = MODEL_SIGMA_M,
 ) -> Pose:
     """Return the pose that fits each frame's points [frame landmark 3] on its own, part by part in threads."""
 
     def fit(part: slice) -> Pose:
-        data = to_points(points_m[part], sigma_m[part])
+        data = to_points(points_m[part], sigma_m[part], model_sigma_m)
         return fit_pose(pose.frames(part), shape, names, dof, data, has_limits=has_limits)
 
     return joined(in_parts(fit, len(points_m), PART_FRAMES))

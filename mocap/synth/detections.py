@@ -12,7 +12,7 @@ from mocap.core.camera import Camera, CameraRig
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.timeline import TimeMap
 from mocap.kernels.projection import project
-from mocap.synth.performer import HALPE26, Performer
+from mocap.synth.performer import Performer
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ def detect(
     faults: Faults | None = None,
     time_maps: Mapping[str, TimeMap] | None = None,
 ) -> SyntheticDetections:
-    """Return Halpe-26 detections of all performers, person k of every camera being `performers[k]`.
+    """Return detections of all performers, of one keypoint set; person k of every camera is `performers[k]`.
 
     Frame k of a camera is at k / fps on its own clock; `time_maps` places that clock in master time (default: in
     step), and the performers are seen where they are at that instant.
     """
     faults = faults or Faults()
+    keypoint_set = performers[0].keypoint_set
     maps = time_maps or {}
     camera_time_s = np.arange(n_frames) / float(fps)
     time_s = np.stack([maps.get(name, TimeMap()).master_time_s(camera_time_s) for name in rig.names])
@@ -83,14 +84,14 @@ def detect(
     away_px = rng.uniform(40, 200, shape)[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
     xy = np.where(is_outlier[..., None], xy + away_px, xy)
     is_swapped = _runs(shape[:3], faults.swap_share, rng)
-    mirror = list(HALPE26.mirror)
+    mirror = list(keypoint_set.mirror)
     xy = np.where(is_swapped[..., None, None], xy[..., mirror, :], xy)
     is_outlier = np.where(is_swapped[..., None], is_outlier[..., mirror], is_outlier)
     is_dropped = rng.random(shape) < faults.dropout_share
     score = np.where(is_outlier, rng.uniform(0.3, 0.8, shape), np.clip(rng.normal(0.85, 0.07, shape), 0.4, 1.0))
     missing = is_dropped | ~_inside(xy, rig)
     keypoints = Keypoints2D(
-        HALPE26, rig.names, np.where(missing[..., None], np.nan, xy), np.where(missing, 0.0, score), time_s
+        keypoint_set, rig.names, np.where(missing[..., None], np.nan, xy), np.where(missing, 0.0, score), time_s
     )
     return SyntheticDetections(keypoints, true_xy, is_outlier & ~missing, is_dropped, is_swapped)
 

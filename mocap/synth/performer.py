@@ -1,12 +1,15 @@
 """A synthetic performer: the studio's rig walking a circle and reaching, with Halpe-26 keypoints attached.
 
+With hands (`mocap.synth.hands`) the keypoints are COCO-WholeBody's, without the face.
+
 The pose is a closed formula of time, so a camera that is not in step with the others can be asked at its own instants.
 The motion is asymmetric (left arm raised, right arm swinging, head turned), so mirroring and side swaps show.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +18,10 @@ from mocap.core.skeleton import Motion, Skeleton
 from mocap.core.timeline import Timeline
 from mocap.kernels.kinematics import forward_kinematics
 from mocap.kernels.rotations import quat_exp, quat_multiply
+from mocap.synth.hands import Hands
 
 HALPE26: KeypointSet = load_keypoint_set("halpe26")
+WHOLEBODY133: KeypointSet = load_keypoint_set("coco_wholebody133")
 REFERENCE_HEIGHT_M = 1.75
 
 JOINTS: tuple[tuple[str, str, tuple[float, float, float]], ...] = (
@@ -160,6 +165,8 @@ class Performer:
     path_radius_m: float = 0.8
     heading_rad: float = 0.0
     """Heading at time 0."""
+    hands: Hands | None = None
+    """Fingers that move; None: the hands are stiff and have no keypoints."""
 
     @classmethod
     def random(
@@ -193,6 +200,19 @@ class Performer:
             heading_rad=rng.uniform(-np.pi, np.pi),
         )
 
+    def with_hands(self, rng: np.random.Generator) -> Performer:
+        """Return the same performer with fingers that move."""
+        return replace(self, hands=Hands.random(rng, self._scale))
+
+    @property
+    def keypoint_set(self) -> KeypointSet:
+        """What `points` returns."""
+        return HALPE26 if self.hands is None else WHOLEBODY133
+
+    @property
+    def _scale(self) -> float:
+        return float(self.skeleton.offset_m[0, 2] / JOINTS[0][2][2])
+
     def pose(self, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return root translation [time 3] and local rotations [time joint 4] at any instants.
 
@@ -215,8 +235,8 @@ class Performer:
         root = np.zeros((len(time_s), 3))
         root[:, 0] = self.center_m[0] + self.path_radius_m * np.sin(heading)
         root[:, 1] = self.center_m[1] - self.path_radius_m * np.cos(heading)
-        feet = [k for k, name in enumerate(HALPE26.landmarks) if name[1:] in ("Heel", "BigToe", "SmallToe")]
-        root[:, 2] = -_soft_min(self._attached(root, local)[:, feet, 2])
+        feet = [n for n in HALPE26.landmarks if n[1:] in ("Heel", "BigToe", "SmallToe")]
+        root[:, 2] = -_soft_min(self._attached(root, local, feet)[..., 2])
         return root, local
 
     @property
@@ -232,15 +252,29 @@ class Performer:
         return Motion(self.skeleton, timeline, root, local)
 
     def points(self, time_s: np.ndarray) -> np.ndarray:
-        """Return the true Halpe-26 keypoints [time keypoint 3] in the world at any instants."""
-        return self._attached(*self.pose(time_s))
+        """Return the true keypoints [time keypoint 3] of the set in the world at any instants; a face is NaN."""
+        root, local = self.pose(time_s)
+        if self.hands is None:
+            return self._attached(root, local, HALPE26.landmarks)
+        skeleton = self.skeleton
+        R_world, origin_m = forward_kinematics(skeleton.parents, skeleton.offset_m, root, local)
+        hands: dict[str, np.ndarray] = {}
+        for side in ("Left", "Right"):
+            j = skeleton.index(f"{side}Hand")
+            hands |= self.hands.points(side, origin_m[:, j], R_world[:, j], np.asarray(time_s))
+        out = np.full((len(root), len(WHOLEBODY133), 3), np.nan)
+        body = [k for k, name in enumerate(WHOLEBODY133.landmarks) if name in LANDMARKS]
+        out[:, body] = self._attached(root, local, [WHOLEBODY133.landmarks[k] for k in body])
+        for name, place in hands.items():
+            out[:, WHOLEBODY133.landmarks.index(name)] = place
+        return out
 
-    def _attached(self, root_m: np.ndarray, local_wxyz: np.ndarray) -> np.ndarray:
+    def _attached(self, root_m: np.ndarray, local_wxyz: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Return the landmarks [time landmark 3] that are fixed to a joint."""
         skeleton = self.skeleton
         R_world, origin_m = forward_kinematics(skeleton.parents, skeleton.offset_m, root_m, local_wxyz)
-        scale = skeleton.offset_m[0, 2] / JOINTS[0][2][2]
-        joint = [skeleton.index(LANDMARKS[name][0]) for name in HALPE26.landmarks]
-        place_m = scale * np.array([LANDMARKS[name][1] for name in HALPE26.landmarks])
+        joint = [skeleton.index(LANDMARKS[name][0]) for name in names]
+        place_m = self._scale * np.array([LANDMARKS[name][1] for name in names])
         return origin_m[:, joint] + np.einsum("fkij,kj->fki", R_world[:, joint], place_m)
 
 
