@@ -41,10 +41,17 @@ class FileMotion:
         return R[0], positions[0]
 
     def bone_ends_m(self) -> np.ndarray:
-        """Return where each joint's bone ends [joint 3], in the joint's frame: its first child, or a leaf's tip."""
+        """Return where each joint's bone ends [joint 3], in the joint's frame: a child, or a leaf's tip.
+
+        Of several children the one that goes on straightest, a hand's middle finger, and the root's first.
+        """
         ends = self.tip_m.copy()
-        for j in reversed(range(1, len(self.parents))):
-            ends[self.parents[j]] = self.rest_m[j]
+        place = self.rest_world()[1]
+        for j, parent in enumerate(self.parents):
+            children = [c for c, p in enumerate(self.parents) if p == j]
+            if children:
+                ways = _unit(place[children] - place[j])
+                ends[j] = self.rest_m[children[0 if parent < 0 else int((ways @ (place[j] - place[parent])).argmax())]]
         return ends
 
 
@@ -95,7 +102,7 @@ def along_bones(motion: FileMotion) -> FileMotion:
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
 
 
 def bone_shapes(motion: FileMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

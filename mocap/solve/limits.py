@@ -109,10 +109,10 @@ def _of_fingers(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _limit(row: dict[str, Any], anatomy: Anatomy, *, is_mirrored: bool) -> Limit | None:
-    """Return a limit, None of a joint that the anatomy does not have."""
+    """Return a limit, None of a joint that does not turn in this anatomy."""
     turn, place = (_MIRROR_ROTATION, _MIRROR_PLACE) if is_mirrored else (np.ones(3), np.ones(3))
     joint = row["joint"].replace("Left", "Right") if is_mirrored else row["joint"]
-    if joint not in anatomy.names:
+    if joint not in anatomy.names or not anatomy.joints[anatomy.names.index(joint)].axes:
         return None
     side = next((s.lower() + " " for s in ("Left", "Right") if joint.startswith(s)), "")
     name, at = side + row["name"], anatomy.names.index(joint)

@@ -121,7 +121,7 @@ class Pose:
         return np.diff(self.velocities(dof), axis=0)
 
     def rig_local_wxyz(self) -> np.ndarray:
-        """[frame joint 4] local rotations of the body's exported rig: a forearm's bend and its roll are one joint there."""
+        """[frame joint 4] local rotations of the body's exported rig, where a forearm's bend and roll are one joint."""
         local = self.local_wxyz.copy()
         for j in range(len(JOINT_NAMES)):
             if j not in RIG_JOINTS:

@@ -13,7 +13,11 @@ from mocap.core.keypoints import keypoint_set_names, load_keypoint_set
 
 _SIDED = ("Eye", "Ear", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel")
 _HAND = ("Thumb", "Index", "Pinky")
-LANDMARKS = {"Nose", "Head", "Neck", "Hip"} | {side + name for side in "LR" for name in _SIDED + _HAND}
+_FINGERS = (
+    *("HandRoot", "Thumb1", "Thumb3", "ThumbTip", "Middle", "Ring"),
+    *(f"{finger}{n}" for finger in ("Index", "Middle", "Ring", "Pinky") for n in ("2", "3", "Tip")),
+)
+LANDMARKS = {"Nose", "Head", "Neck", "Hip"} | {side + name for side in "LR" for name in _SIDED + _HAND + _FINGERS}
 SIZES = {
     "blazepose33": 33,
     "body_25": 25,
