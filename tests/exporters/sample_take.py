@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,9 @@ from mocap.core.take import SolvedTake
 from mocap.core.timeline import Timeline
 from mocap.kernels.rotations import quat_continuous, quat_exp
 from mocap.retarget.rig import target_rig
+from mocap.solve.hand import FINGERS, HANDS, finger_axes, knuckle
+from mocap.solve.rig import skeleton_of
+from mocap.solve.shape import reference_shape
 
 KEYPOINTS = KeypointSet("eleven", tuple(f"Point{k}" for k in range(11)), ("",) * 11, ((0, 1),), tuple(range(11)))
 
@@ -31,6 +35,32 @@ def sample_motion(
     rotvec[:, 0] = [0.1, 0.2, 1.0] * time[:, 0] * 3.0
     root = np.array([0.3, -0.7, 0.95]) + time[:, 0] * [1.1, 0.4, 0.05]
     return Motion(skeleton, Timeline(fps, n_frames, start_s), root, quat_continuous(quat_exp(rotvec)))
+
+
+FIST_DEG = {"Thumb": (35.0, 40.0, 45.0), "": (80.0, 95.0, 50.0)}
+
+
+def sample_hands(n_frames: int = 7) -> Motion:
+    """Return a motion of a body in T-pose that closes its left hand and points with its right forefinger."""
+    shape = reference_shape(1.0)
+    fingers = [
+        replace(
+            reference_shape(1.0, HANDS[side]),
+            placed_m={f"{side}Hand{f}1": shape.landmark_offset_m(side[0] + knuckle(f)) for f in FINGERS},
+        )
+        for side in HANDS
+    ]
+    skeleton = skeleton_of(shape, fingers)
+    rotvec = np.zeros((n_frames, len(skeleton), 3))
+    for side in HANDS:
+        for finger in FINGERS:
+            if (side, finger) != ("Right", "Index"):
+                hinge = finger_axes(finger, side)[1]
+                for n, bend_deg in enumerate(FIST_DEG.get(finger, FIST_DEG[""]), 1):
+                    turn = np.radians(bend_deg) * np.linspace(0.0, 1.0, n_frames)
+                    rotvec[:, skeleton.index(f"{side}Hand{finger}{n}")] = turn[:, None] * hinge
+    root = np.tile(skeleton.offset_m[0], (n_frames, 1))
+    return Motion(skeleton, Timeline(Fraction(60), n_frames), root, quat_exp(rotvec))
 
 
 def sample_take(motion: Motion | None = None, subject: str = "subject_0") -> SolvedTake:

@@ -26,7 +26,10 @@ R_BLENDER_FROM_WORLD = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1
 NTSC = Fraction(60000, 1001)
 N_FRAMES = 7
 PLACES = (("LeftHand", "hand_l"), ("RightHand", "hand_r"), ("Head", "head"))
-FILES = [f"{rig}.{suffix}" for rig in ("studio", "mixamo", "ue5") for suffix in ("bvh", "fbx", "glb")] + ["ntsc.fbx"]
+HANDS = ("hands", "hands_mixamo", "hands_ue5")
+"""A left fist and a right forefinger that points."""
+FILES = [f"{rig}.{suffix}" for rig in ("studio", "mixamo", "ue5", *HANDS) for suffix in ("bvh", "fbx", "glb")]
+FILES += ["ntsc.fbx"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,8 @@ def motions(samples: ModuleType) -> dict[str, Motion]:
     """The motions that the files hold, by file stem."""
     motion = samples.sample_motion(N_FRAMES)
     rigs = {rig: retarget(motion, rig) for rig in ("mixamo", "ue5")}
+    hands = samples.sample_hands(N_FRAMES)
+    rigs |= {"hands": hands} | {f"hands_{rig}": retarget(hands, rig) for rig in ("mixamo", "ue5")}
     return {"studio": motion, "ntsc": samples.sample_motion(N_FRAMES, NTSC), **rigs}
 
 
@@ -80,6 +85,29 @@ def test_the_rest_pose_stands_on_the_floor_in_a_t_pose(file: str, seen: dict[str
     assert abs(left[2] - right[2]) < 1 * MM
     assert 1.5 < head[2] < 1.7
     assert (seen[f"{file}:lengths"] > 0).all()
+
+
+@pytest.mark.parametrize("file", [f"{rig}.{suffix}" for rig in HANDS for suffix in ("bvh", "fbx", "glb")])
+def test_blender_shows_a_fist_and_a_pointing_finger(file: str, seen: dict[str, np.ndarray]) -> None:
+    names = [str(n).removeprefix("mixamorig:") for n in seen[f"{file}:names"]]
+
+    def path(side: str, finger: str, joint: int) -> np.ndarray:
+        ue5 = f"{finger.lower()}_0{joint}_{side[0].lower()}"
+        return seen[f"{file}:positions"][:, names.index(ue5 if ue5 in names else f"{side}Hand{finger}{joint}")]
+
+    # in Blender the character faces -Y with its left hand at +X, the palms down
+    for side, out in (("Left", 1.0), ("Right", -1.0)):
+        for finger in ("Index", "Middle", "Ring", "Pinky"):
+            begin, bone = path(side, finger, 1), path(side, finger, 3) - path(side, finger, 1)
+            assert bone[0, 0] * out > 0.02
+            assert abs(bone[0, 2]) < 0.002
+            if (side, finger) == ("Right", "Index"):
+                np.testing.assert_allclose(bone[-1], bone[0], atol=0.001)
+            else:
+                assert bone[-1, 2] < -0.02, "it closes downwards"
+                assert abs(begin[-1] - begin[0]).max() < 0.001
+        thumb = path(side, "Thumb", 3) - path(side, "Thumb", 1)
+        assert thumb[-1, 1] > thumb[0, 1] + 0.005, "it comes across the palm"
 
 
 def test_fbx_carries_the_exact_broadcast_rate(seen: dict[str, np.ndarray]) -> None:

@@ -197,3 +197,30 @@ def test_a_bind_pose_written_at_the_origin_still_stands_on_its_feet(samples: Mod
     np.testing.assert_allclose(world(a)[1][:, 1:], world(b)[1][:, 1:], atol=1e-9)
     assert np.linalg.norm(b.skeleton.offset_m[1]) > 0.8
     assert quat_to_matrix(b.local_wxyz[:, 0]).shape == (7, 3, 3)
+
+
+@pytest.mark.parametrize("name", ["mixamo", "ue5"])
+def test_fingers_sit_where_the_performers_do_and_end_where_theirs_end(name: str, samples: ModuleType) -> None:
+    motion = samples.sample_hands()
+    moved = retarget(motion, name)
+    source, target = world(motion), world(moved)
+    fingers = [(j, finger) for j, finger in enumerate(target_rig(name).fingers) if finger]
+    assert len(fingers) == 30
+    for j, finger in fingers:
+        k = motion.skeleton.index(finger)
+        np.testing.assert_allclose(target[1][:, j], source[1][:, k], atol=0.01 * MM)
+        if finger.endswith("3"):
+            ours, theirs = (
+                place[:, i] + R[:, i] @ skeleton.tip_m[i]
+                for (R, place), i, skeleton in ((source, k, motion.skeleton), (target, j, moved.skeleton))
+            )
+            np.testing.assert_allclose(theirs, ours, atol=0.01 * MM)
+
+
+@pytest.mark.parametrize("name", ["mixamo", "ue5"])
+def test_fingers_of_motions_without_any_keep_their_bind_rotation(name: str, samples: ModuleType) -> None:
+    moved = retarget(samples.sample_motion(), name)
+    for j, finger in enumerate(target_rig(name).fingers):
+        if finger:
+            dots = np.abs(moved.local_wxyz[:, j] @ moved.skeleton.bind_local_wxyz[j])
+            np.testing.assert_allclose(dots, 1.0, atol=1e-9)

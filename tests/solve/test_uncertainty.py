@@ -16,10 +16,11 @@ from mocap.reconstruct.points import reconstruct_points
 from mocap.solve import uncertainty
 from mocap.solve.body import LANDMARKS
 from mocap.solve.fit import PointTerms, body_points
+from mocap.solve.motion import MAX_SIGMA_M
 from mocap.solve.motion_prior import first_prior
 from mocap.solve.pose import Pose, bind_pose, freedom
 from mocap.solve.shape import reference_shape
-from mocap.solve.take import MAX_SIGMA_M, solve_take
+from mocap.solve.take import solve_take
 from mocap.solve.uncertainty import body_misfit_m, keypoint_sigma, residual_scatter
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
