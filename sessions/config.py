@@ -45,6 +45,22 @@ def parse_point(text: str) -> tuple[float, float] | None:
     return parts[0], parts[1]
 
 
+UNKNOWNS = ("cameras", "clocks")
+"""What the skeleton's solve may find beside the motion."""
+
+
+def parse_unknowns(text: str) -> str:
+    """Return names of UNKNOWNS, comma-separated and in their order. Raises ValueError for any other name."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if wrong := [name for name in names if name not in UNKNOWNS]:
+        raise ValueError(f"expected {' or '.join(UNKNOWNS)} or both, got {', '.join(wrong)}")
+    return ",".join(name for name in UNKNOWNS if name in names)
+
+
+def _are_unknowns(value: Any) -> bool:
+    return isinstance(value, str) and all(name in UNKNOWNS for name in value.split(",") if name)
+
+
 def _quality(text: str) -> str:
     if text not in QUALITIES:
         raise ValueError(f"expected one of {', '.join(QUALITIES)}")
@@ -79,6 +95,12 @@ OPTIONS: dict[str, Option] = {
     ),
     "recrop": Option(True, _boolean, "detect a second time where the 3D result expects the performer", _is_boolean),
     "refine_rig": Option(True, _boolean, "correct the cameras' places and directions from the performer", _is_boolean),
+    "solve_for": Option(
+        "",
+        parse_unknowns,
+        "what the skeleton's solve finds beside the motion: cameras, clocks, or cameras,clocks",
+        _are_unknowns,
+    ),
     "performer": Option(
         "", _name, "NAME of the performer: the body found in their first take serves the others", _is_text
     ),

@@ -161,7 +161,8 @@ def _gain(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
     before: PointsResult | None = inputs["preview"]
     if before is None:
         return ()
-    figures = {k: _figures(inputs["refine"].rig, v) for k, v in (("before", before), ("after", inputs["points"]))}
+    looks = {"before": (inputs["refine"].rig, before), "after": (inputs["cameras"].rig, inputs["points"])}
+    figures = {k: _figures(rig, look) for k, (rig, look) in looks.items()}
     (share, p90), (share_after, p90_after) = figures["before"], figures["after"]
     return (
         Diagnostic(

@@ -1,8 +1,8 @@
 """The stage functions and the two literal tables that are made of them.
 
 From footage:        footage -> fit -> keypoints -> times -> views -> identity -> refine -> preview -> recrop -> edits
-                     -> points -> solve
-From keypoint files: views -> identity -> refine -> edits -> points -> solve
+                     -> cameras -> points -> solve
+From keypoint files: views -> identity -> refine -> edits -> cameras -> points -> solve
 
 A value flows from row to row by name; a row is recomputed only when something it reads changed.
 """
@@ -24,7 +24,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, Source
 from mocap.core.observations import common_timeline
-from mocap.core.performer import performer_from_json
+from mocap.core.performer import PerformerProfile, performer_from_json
 from mocap.core.progress import Progress
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.core.timeline import Timeline, TimeMap
@@ -33,6 +33,7 @@ from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
 from mocap.tracking.performer import choose_performer
 from sessions.bias import rig_bias
+from sessions.camera_solve import SolvedCameras, solve_cameras
 from sessions.clock_stage import find_clocks, settled
 from sessions.edits import BY_HAND, apply_edits, edited_clocks, placed_by_hand, trimmed
 from sessions.footage_stages import PixelFit, detect, fit_pixels, gain, probe_video, recrop
@@ -131,20 +132,34 @@ def _edits(inputs: Inputs, _config: Config, _progress: Progress) -> Keypoints2D:
     return apply_edits(seen, inputs["corrections"], inputs.get("fit"))
 
 
-def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult:
+def _cameras(inputs: Inputs, config: Config, progress: Progress) -> SolvedCameras:
+    """Return rig and clocks solved together with the skeleton, where that is wanted."""
+    rig: CameraRig = inputs["refine"].rig
+    if not config["solve_for"]:
+        return SolvedCameras(rig, False, {})
     seen: Keypoints2D = inputs["edits"]
-    corrections = inputs["corrections"]
+    timeline = trimmed(timeline_of(seen, inputs["times"].fps), inputs["corrections"])
+    unknowns = tuple(config["solve_for"].split(","))
+    return solve_cameras(rig, seen, timeline, unknowns, _known_performer(config), progress)
+
+
+def _points(inputs: Inputs, _config: Config, progress: Progress) -> PointsResult:
+    cameras: SolvedCameras = inputs["cameras"]
+    seen, corrections = cameras.timed(inputs["edits"]), inputs["corrections"]
     timeline = trimmed(timeline_of(seen, inputs["times"].fps), corrections)
-    result = reconstruct_points(seen, inputs["refine"].rig, timeline, progress)
+    result = reconstruct_points(seen, cameras.rig, timeline, progress)
     source = result.points.source.copy()
     source[placed_by_hand(seen, corrections, timeline) & (source != Source.MISSING)] = Source.EDITED
     return replace(result, points=replace(result.points, source=source))
 
 
-def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
+def _known_performer(config: Config) -> PerformerProfile | None:
     known: Mapping[str, Any] = config["performer"]
-    performer = performer_from_json(known) if known else None
-    return solve_take(inputs["refine"].rig, inputs["points"], progress=progress, performer=performer)
+    return performer_from_json(known) if known else None
+
+
+def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
+    return solve_take(inputs["cameras"].rig, inputs["points"], progress=progress, performer=_known_performer(config))
 
 
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
@@ -156,7 +171,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
     # As one instant was taken what nothing confirmed and no person either: then it is a warning still.
     assumed = any(d.code == "times-assumed" and d.severity is Severity.WARNING for d in inputs["times"].diagnostics)
     gates = quality_gates(take, are_times_assumed=assumed)
-    if inputs["refine"].is_refined:
+    if inputs["refine"].is_refined or inputs["cameras"].is_moved:
         return gates
     wrong = next((tuple(d.data["cameras"]) for d in gates if d.code == "camera-disagrees"), None)
     return (*gates, *rig_bias(take, wrong))
@@ -164,9 +179,17 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 3, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 9, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 19, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
-BIAS = Stage("bias", 4, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
+CAMERAS = Stage(
+    "cameras",
+    1,
+    ("edits", "refine", "times", "corrections"),
+    _cameras,
+    ("solve_for", "performer"),
+    label="solving the cameras with the skeleton",
+)
+POINTS = Stage("points", 10, ("edits", "cameras", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 20, ("cameras", "points"), _solve, ("performer",), label="solving the skeleton")
+BIAS = Stage("bias", 5, ("solve", "refine", "cameras", "times"), _bias, label="checking the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("footage", 1, ("videos",), probe_video, each=True, label="reading the videos"),
@@ -180,8 +203,9 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("preview", 4, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
     Stage("edits", 3, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
+    CAMERAS,
     POINTS,
-    gain("gain", ("preview", "points", "refine")),
+    gain("gain", ("preview", "points", "refine", "cameras")),
     SOLVE,
     BIAS,
 )
@@ -192,6 +216,7 @@ FROM_KEYPOINTS: tuple[Stage, ...] = (
     IDENTITY,
     REFINE,
     Stage("edits", 2, ("identity", "corrections"), _edits, label="applying corrections"),
+    CAMERAS,
     POINTS,
     SOLVE,
     BIAS,

@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the performer's profile: used where it is there, else written, e.g. anna.json",
     )
     parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
+    parser.add_argument(
+        "--solve-for",
+        default="",
+        metavar="WHAT",
+        help="find these together with the skeleton: cameras (places and directions), clocks, or cameras,clocks",
+    )
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
     add_filter_option(parser)
 
@@ -64,6 +70,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.publish import published_set
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
+    from sessions.config import parse_unknowns
     from sessions.outputs import (
         all_findings,
         export_all,
@@ -77,6 +84,12 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
     formats = parse_formats(args.to)
     filters = [parse_filter(text) for text in args.filter]
+    try:
+        unknowns = parse_unknowns(args.solve_for)
+    except ValueError as error:
+        raise UsageError(
+            "solve-for-unknown", f"--solve-for {args.solve_for}: {error}.", "Give one of them, or both with a comma."
+        ) from error
     if args.keypoint_set is not None and args.keypoint_set not in keypoint_set_names():
         raise InputError(
             "keypoint-set-unknown",
@@ -95,7 +108,12 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         laps.lap("read")
         fps = Fraction(args.fps)
         performer = read_performer(profile).to_json() if profile is not None and profile.exists() else ""
-        settings = {"refine_rig": args.refine_rig, "subject_at": args.subject_at, "performer": performer}
+        settings = {
+            "refine_rig": args.refine_rig,
+            "solve_for": unknowns,
+            "subject_at": args.subject_at,
+            "performer": performer,
+        }
         done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))

@@ -152,6 +152,18 @@ def banded_step(
     and the next (columns), from terms that tie two frames. Cholesky of a band of 2 dof + 1: cost linear in frames. What
     neither data nor differences hold, such as the place of a body that nobody sees, is held where it is.
     """
+    band, right = banded_system(hessian, slope, acceleration_weight, acceleration, coupling)
+    return solve_banded(band, right).reshape(slope.shape)
+
+
+def banded_system(
+    hessian: np.ndarray,
+    slope: np.ndarray,
+    acceleration_weight: np.ndarray,
+    acceleration: np.ndarray,
+    coupling: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the system of `banded_step` as `solve_banded` takes it: band [frame*dof 2*dof+1] and right side."""
     n_frames, n_dof = slope.shape
     width = 2 * n_dof
     band = np.zeros((n_frames, n_dof, width + 1))
@@ -177,4 +189,4 @@ def banded_step(
     right[:-2] -= push
     right[1:-1] += 2 * push
     right[2:] -= push
-    return solve_banded(band.reshape(-1, width + 1), right.ravel()).reshape(n_frames, n_dof)
+    return band.reshape(-1, width + 1), right.ravel()

@@ -219,15 +219,34 @@ def fit_take(
         if n >= TAKE_ITERATIONS and max(greatest_excess_deg(pose.local_wxyz, dof.anatomy).values()) < MAX_EXCESS_DEG:
             break
         prior = prior.learned(pose, dof, fps)
-        hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)
-        evidence = prior.with_evidence(hessian, fps)
-        coupling = prior.add(hessian, slope, pose, dof)
-        if contact is not None and contact.any():
-            coupling += _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
-        _damp(hessian)
+        hessian, slope, coupling, evidence = take_terms(pose, shape, names, dof, data, prior, fps, contact, slip_m)
         step = banded_step(hessian, slope, prior.level**-2.0, pose.accelerations(dof), coupling)
         pose, prior = pose.moved(_limited(step), dof), evidence
     return pose, prior
+
+
+def take_terms(
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    data: PointTerms,
+    prior: MotionPrior,
+    fps: float,
+    contact: np.ndarray | None = None,
+    slip_m: float = np.inf,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, MotionPrior]:
+    """Return the take's Gauss-Newton terms but for second differences, damped, and the prior with their evidence.
+
+    hessian [frame n n], slope [frame n] and the blocks between frames [frame-1 n n]; arguments as in `fit_take`.
+    """
+    hessian, slope = pose_terms(pose, shape, names, dof, data, has_pull=False)
+    evidence = prior.with_evidence(hessian, fps)
+    coupling = prior.add(hessian, slope, pose, dof)
+    if contact is not None and contact.any():
+        coupling += _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
+    _damp(hessian)
+    return hessian, slope, coupling, evidence
 
 
 def _add_contacts(

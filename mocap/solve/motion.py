@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from mocap.core.timeline import Timeline
 from mocap.core.windows import Window, in_windows
 from mocap.kernels.robust import MAX_LAG_S
 from mocap.solve.fit import body_points, fit_take, to_cameras
-from mocap.solve.motion_prior import first_prior
+from mocap.solve.motion_prior import MotionPrior, first_prior
 from mocap.solve.pose import Freedom, Pose
 from mocap.solve.shape import Shape
 from mocap.solve.uncertainty import keypoint_sigma, residual_scatter
@@ -25,6 +25,48 @@ MIN_KNOWN_SHARE = 0.05
 MAX_SIGMA_M = 1.0
 SLIP_M_S = 0.1
 """A planted sole still rolls and gives: its speed, 1 sd."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The motion of one window."""
+
+    pose: Pose
+    prior: MotionPrior
+    """As it was learned."""
+    contact: np.ndarray | None
+    """[frame sole] which soles were held."""
+    seen: Observations
+    """Of the window, frames counted from its first."""
+    sigma_px: np.ndarray
+    """[camera frame landmark]"""
+
+
+def max_lag(fps: float) -> int:
+    """Return over how many frames residuals are taken to hang together."""
+    return round(MAX_LAG_S * fps)
+
+
+def fit_window(
+    window: Window,
+    pose: Pose,
+    shape: Shape,
+    names: tuple[str, ...],
+    dof: Freedom,
+    observations: Observations,
+    sigma_px: np.ndarray,
+    first: MotionPrior,
+    fps: float,
+    standing: Callable[[Pose], np.ndarray] | None = None,
+) -> Fitted:
+    """Return the motion of the frames that a window looks at; pose, observations and first prior of the whole take."""
+    seen, index = observations.window(window.low, window.high)
+    sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
+    part, data = pose.frames(window.looked_at), to_cameras(seen, sigma)
+    part, prior = fit_take(part, shape, names, dof, data, first.frames(window.looked_at), fps)
+    on_floor = None if standing is None else standing(part)
+    part, prior = fit_take(part, shape, names, dof, data, prior, fps, on_floor, SLIP_M_S / fps)
+    return Fitted(part, prior, on_floor, seen, sigma)
 
 
 def fit_motion(
@@ -56,15 +98,10 @@ def fit_motion(
     uncertain = dof if root_sigma_m is None else replace(dof, root_sd_m=root_sigma_m)
 
     def fit(window: Window) -> tuple[Pose, np.ndarray]:
-        seen, index = observations.window(window.low, window.high)
-        sigma = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
-        part = pose.frames(window.looked_at)
-        data = to_cameras(seen, sigma)
-        part, prior = fit_take(part, shape, names, dof, data, start.frames(window.looked_at), fps)
-        on_floor = None if standing is None else standing(part)
-        part, prior = fit_take(part, shape, names, dof, data, prior, fps, on_floor, SLIP_M_S / fps)
-        scattered = residual_scatter(body_points(part, shape, names)[2], seen, sigma, round(MAX_LAG_S * fps))
-        return part, keypoint_sigma(part, shape, names, uncertain, data, prior, scattered, of, fps)
+        found = fit_window(window, pose, shape, names, dof, observations, sigma_px, start, fps, standing)
+        part, data = found.pose, to_cameras(found.seen, found.sigma_px)
+        scattered = residual_scatter(body_points(part, shape, names)[2], found.seen, found.sigma_px, max_lag(fps))
+        return part, keypoint_sigma(part, shape, names, uncertain, data, found.prior, scattered, of, fps)
 
     for window, (part, spread) in in_windows(fit, n_frames, fps, progress):
         at, both, share = window.looked_at, window.shared, window.fade

@@ -32,6 +32,13 @@ def test_a_banded_system_equals_the_dense_one(n: int, width: int) -> None:
     assert solve_banded(band, right) == pytest.approx(expected, rel=1e-12)
 
 
+def test_several_right_sides_are_solved_at_once() -> None:
+    dense, band = _system(211, 13)
+    right = np.random.default_rng(8).normal(size=(5, 211))
+    expected = np.linalg.solve(dense, right.T).T
+    assert solve_banded(band, right) == pytest.approx(expected, rel=1e-10)
+
+
 def test_an_indefinite_matrix_is_refused_and_named() -> None:
     _, band = _system(7, 2)
     band[4, 2] = -1.0
@@ -81,6 +88,10 @@ def test_a_table_that_reads_otherwise_gives_the_same_result(
             expected = np.linalg.solve(dense, right)
             assert solve_banded(band, right) == pytest.approx(expected, rel=1e-12)
             assert right == pytest.approx(expected, rel=1e-12)
+            _, band = _system(n, width)
+            both = np.random.default_rng(8).normal(size=(3, n))
+            expected = np.linalg.solve(dense, both.T).T
+            assert solve_banded(band, both) == pytest.approx(expected, rel=1e-10)
         _, band = _system(7, 2)
         band[4, 2] = -1.0
         with pytest.raises(np.linalg.LinAlgError, match="positive definite"):

@@ -192,6 +192,7 @@ def test_files_of_another_run_in_the_folder_are_kept_and_named(take: Take, mocap
     [
         (("--subjects", "2"), 2, "subjects-unsupported"),
         (("--subjects", "auto"), 2, "subjects-unsupported"),
+        (("--solve-for", "cameras,lenses"), 2, "solve-for-unknown"),
         (("--to", "mp3"), 1, "format-unknown"),
         (("--filter", "median"), 1, "filter-unknown"),
         (("--filter", "butterworth:cutoff_hz=31"), 1, "filter-parameter"),
@@ -254,6 +255,27 @@ def test_a_stale_calibration_is_reported_and_refined_when_asked(take: Take, moca
     _, refined = mocap(*take.arguments(tmp_path / "refined", *stale, "--refine-rig"))
     assert refined["refine"]["is_refined"]
     assert refined["reproj_median_px"] < given["reproj_median_px"]
+
+
+def test_cameras_and_clocks_are_solved_with_the_skeleton_when_asked(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    cameras = list(read_rig(take.folder / "rig.toml").cameras)
+    turn = quat_to_matrix(quat_exp(np.array([0.0, 0.005, 0.0])))
+    R, t = cameras[2].R_cam_from_world, cameras[2].t_cam_from_world_m
+    cameras[2] = cameras[2].with_extrinsics(turn @ R, turn @ t)
+    write_rig(tmp_path / "off.toml", CameraRig(tuple(cameras)))
+    off = ("--rig", tmp_path / "off.toml", "--times", take.folder / "times.csv")
+    _, given = mocap(*take.arguments(tmp_path / "given", *off))
+    status, solved = mocap(*take.arguments(tmp_path / "solved", *off, "--solve-for", "cameras,clocks"))
+    assert status == 0
+    (found,) = [d for d in solved["diagnostics"] if d["code"] == "cameras-solved"]
+    turned_deg = {name: moved["turned_deg"] for name, moved in found["data"]["moved"].items()}
+    assert max(turned_deg, key=lambda name: turned_deg[name]) == "cam3"
+    assert turned_deg["cam3"] == pytest.approx(np.degrees(0.005), abs=0.1)
+    assert solved["reproj_median_px"] < given["reproj_median_px"]
+    assert "cameras" in solved["seconds"]
+    assert solved["seconds"]["total"] == pytest.approx(
+        sum(s for name, s in solved["seconds"].items() if name != "total"), rel=0.02
+    )
 
 
 def test_two_cameras_mixed_up_fail_the_quality_gates_and_the_good_ones_are_not_blamed(
