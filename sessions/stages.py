@@ -164,8 +164,8 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
 REFINE = Stage("refine", 3, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
-POINTS = Stage("points", 9, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 19, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
+POINTS = Stage("points", 10, ("edits", "refine", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 20, ("refine", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 4, ("solve", "refine", "times"), _bias, label="checking the cameras against the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
@@ -177,7 +177,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("views", 2, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
-    Stage("preview", 4, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
+    Stage("preview", 5, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
     Stage("edits", 3, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     POINTS,

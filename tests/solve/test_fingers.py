@@ -184,6 +184,22 @@ def test_a_hand_that_nobody_sees_is_relaxed_and_says_so() -> None:
     assert [d.data["hand"] for d in solved.diagnostics if d.code == "fingers-hardly-seen"] == ["right"]
 
 
+def test_a_profile_gives_unseen_fingers_their_lengths() -> None:
+    rig, _, detections = _take()
+    _, _, first = _solved()
+    unseen = _without(detections, HAND["L"] + HAND["R"], slice(None))
+    points = reconstruct_points(unseen, rig, common_timeline(unseen.time_s, FPS))
+    again = solve_take(rig, points, performer=first.performer)
+    for take, likeness in ((again, True), (solve_take(rig, points), False)):
+        skeleton, known = take.motion.skeleton, first.motion.skeleton
+        tip = [s.tip_m[s.index("LeftHandIndex3")] for s in (skeleton, known)]
+        bone = [s.offset_m[s.index("RightHandRing2")] for s in (skeleton, known)]
+        assert np.allclose(*tip, atol=1e-9) is likeness
+        assert np.allclose(*bone, atol=1e-9) is likeness
+        assert take.performer is not None
+        assert ("LeftHandIndex2" in take.performer.segment_m) is likeness
+
+
 def test_a_set_without_hands_has_no_fingers() -> None:
     rng = np.random.default_rng(22)
     rig = ring_rig(3, rng)
