@@ -11,6 +11,7 @@ import pytest
 
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D, Source
+from mocap.core.limbs import limb_pairs
 from mocap.core.observations import common_timeline
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.kernels.kinematics import forward_kinematics
@@ -151,6 +152,22 @@ def test_views_that_exchange_left_and_right_exchange_no_hands() -> None:
     _, solved = _solve(rig, detections)
     error = _error_mm(solved.keypoints.xyz_m, performer.points(solved.keypoints.time_s))
     assert error[:, HAND["L"] + HAND["R"]].max() < 25.0
+
+
+def test_hands_that_one_view_exchanges_do_not_take_the_arms_with_them() -> None:
+    rig, performer, detections = _take()
+    both = np.array(sorted({*HAND["L"], *HAND["R"], LANDMARKS.index("LHandRoot"), LANDMARKS.index("RHandRoot")}))
+    xy, score = detections.xy_px.copy(), detections.score.copy()
+    mirror = np.array(WHOLEBODY133.mirror)[both]
+    for values, original in ((xy, detections.xy_px), (score, detections.score)):
+        part = values[0, HIDDEN]
+        part[:, :, both] = original[0, HIDDEN][:, :, mirror]
+    _, solved = _solve(rig, replace(detections, xy_px=xy, score=score))
+    frames = dict(zip(limb_pairs(WHOLEBODY133), solved.exchanged.sum((0, 1)), strict=True))
+    assert frames["hands"] == 60
+    assert frames["arms"] == 0
+    error = _error_mm(solved.keypoints.xyz_m, performer.points(solved.keypoints.time_s))
+    assert error[:, HAND["L"] + HAND["R"]].mean() < 3.0
 
 
 def test_a_hand_unseen_for_a_second_is_flagged_and_its_sigma_grows() -> None:
