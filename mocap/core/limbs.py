@@ -11,18 +11,22 @@ LIMBS = {
     "legs": ("Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel"),
     "head": ("Eye", "Ear"),
     "hands": (
-        *("HandRoot", "Thumb1", "Thumb3", "ThumbTip", "Index2", "Index3", "IndexTip", "Middle", "Middle2", "Middle3"),
-        *("MiddleTip", "Ring", "Ring2", "Ring3", "RingTip", "Pinky2", "Pinky3", "PinkyTip"),
+        *("HandRoot", "Thumb1", "Thumb", "Thumb3", "ThumbTip", "Index", "Index2", "Index3", "IndexTip"),
+        *("Middle", "Middle2", "Middle3", "MiddleTip", "Ring", "Ring2", "Ring3", "RingTip"),
+        *("Pinky", "Pinky2", "Pinky3", "PinkyTip"),
     ),
 }
-"""Landmarks of each limb, without their side."""
+"""Landmarks of each limb, without their side. Hands are a limb in sets that show them whole: there detectors take one
+for the other without the arms; elsewhere the few points of a hand go with the arm."""
 
 
 def limb_pairs(keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
     """Return the keypoints (left, right) [pair 2] of each limb that the set has, in the order of LIMBS."""
     pairs: dict[str, np.ndarray] = {}
+    of_hands = LIMBS["hands"] if keypoint_set.index("LMiddle") is not None else ()
     for limb, landmarks in LIMBS.items():
-        left = [keypoint_set.index("L" + n) for n in landmarks]
+        of_limb = of_hands if limb == "hands" else [n for n in landmarks if n not in of_hands]
+        left = [keypoint_set.index("L" + n) for n in of_limb]
         both = [(k, keypoint_set.mirror[k]) for k in left if k is not None and keypoint_set.mirror[k] != k]
         if both:
             pairs[limb] = np.array(both)

@@ -16,6 +16,7 @@ from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.keypoints import Points3D
 from mocap.core.limbs import stretches
 from mocap.core.observations import Observations
+from mocap.core.performer import PerformerProfile
 from mocap.core.progress import Progress
 from mocap.core.timeline import Timeline
 from mocap.core.windows import windows
@@ -36,6 +37,7 @@ from mocap.solve.hand import FINGERS, HANDS, N_JOINTS, finger_axes, finger_landm
 from mocap.solve.lone import with_evidence_only
 from mocap.solve.motion import MIN_KNOWN_SHARE, fit_motion
 from mocap.solve.pose import Freedom, Pose, bind_pose, freedom_of
+from mocap.solve.profile import with_known_fingers
 from mocap.solve.screen import fit_each_frame
 from mocap.solve.shape import Shape, reference_shape
 
@@ -62,6 +64,8 @@ class SolvedHand:
     carried: Carried
     known: np.ndarray
     """[frame] share of the finger landmarks that the points knew."""
+    is_shape_told: bool = False
+    """Whether its lengths are the performer's, by this take or an earlier one; else they are the book's."""
 
     def rig_local_wxyz(self) -> np.ndarray:
         """[frame joint 4] local rotations of the joints that the exported rig has."""
@@ -104,18 +108,23 @@ def solve_fingers(
     body: Carried,
     timeline: Timeline,
     progress: Progress,
+    performer: PerformerProfile | None = None,
 ) -> list[SolvedHand]:
     """Return the fingers of the hands of `sides` on the solved body.
 
     observations and sigma_px [camera frame keypoint] of all keypoints; pose, shape and landmarks of the body. Bone
-    lengths are of both hands together: left and right differ by less than detectors can tell.
+    lengths are of both hands together: left and right differ by less than detectors can tell. `performer` is what an
+    earlier take found of the same person.
     """
     if not sides:
         return []
     hands = [_hand(side, points, pose, shape, body) for side in sides]
-    lengths = _lengths(hands, shape)
+    lengths, is_told = _lengths(hands, shape, performer)
     progress.start("Solving the fingers", len(hands) * len(windows(timeline.n_frames, float(timeline.fps))))
-    solved = [_solved(h, lengths[h.side], points, observations, sigma_px, timeline, progress) for h in hands]
+    solved = [
+        replace(_solved(h, lengths[h.side], points, observations, sigma_px, timeline, progress), is_shape_told=is_told)
+        for h in hands
+    ]
     progress.finish()
     return solved
 
@@ -167,9 +176,12 @@ def _start(side: str, shape: Shape) -> Shape:
     return replace(start, placed_m={f"{side}Hand{f}1": shape.landmark_offset_m(side[0] + knuckle(f)) for f in FINGERS})
 
 
-def _lengths(hands: Sequence[_Hand], shape: Shape) -> dict[str, Shape]:
-    """Return the shape of each hand: bones fitted to both, the right one's points mirrored onto a left hand."""
-    left = _start("Left", shape)
+def _lengths(hands: Sequence[_Hand], shape: Shape, performer: PerformerProfile | None) -> tuple[dict[str, Shape], bool]:
+    """Return the shape of each hand, and whether anything tells it.
+
+    Bones are fitted to both hands, the right one's points mirrored onto a left hand.
+    """
+    left, is_known = with_known_fingers(_start("Left", shape), performer)
     names = tuple(HANDS["Left"].landmarks)
     local, sigma = [], []
     for hand in hands:
@@ -184,8 +196,8 @@ def _lengths(hands: Sequence[_Hand], shape: Shape) -> dict[str, Shape]:
         points_m, dof = np.concatenate(local), _freedom("Left")
         pose = _first_pose("Left", left, points_m, dof)
         data = to_points(points_m, np.concatenate(sigma), MODEL_SIGMA_M)
-        left = fit_shape(pose, left, names, dof, data)[1]
-    return {side: replace(_start(side, shape), segment=left.segment) for side in HANDS}
+        left = fit_shape(pose, left, names, dof, data, () if is_known else None)[1]
+    return {side: replace(_start(side, shape), segment=left.segment) for side in HANDS}, is_known or bool(local)
 
 
 def _freedom(side: str) -> Freedom:

@@ -66,7 +66,9 @@ def solve_take(
     R_world, joints, landmarks = body_points(pose, shape, of)
     body = Carried(on_body, landmarks, spread_m, np.isin(on_body, index))
     all_sigma_px = np.nan_to_num(reconstructed.sigma_px, nan=1.0)
-    hands = solve_fingers(start.sides, points, start.everything, all_sigma_px, pose, shape, body, timeline, progress)
+    hands = solve_fingers(
+        start.sides, points, start.everything, all_sigma_px, pose, shape, body, timeline, progress, performer
+    )
     local = np.concatenate([pose.rig_local_wxyz(), *(hand.rig_local_wxyz() for hand in hands)], axis=1)
     motion = Motion(skeleton_of(shape, [h.shape for h in hands]), timeline, pose.root_m, quat_continuous(local))
     keypoints = carried_keypoints(points, [body, *(hand.carried for hand in hands)], R_world, joints)
@@ -92,7 +94,7 @@ def solve_take(
             *evidence.diagnostics,
         ),
         exchanged=evidence.exchanged,
-        performer=profile_of(shape, names, subject),
+        performer=profile_of(shape, names, subject, [h.shape for h in hands if h.is_shape_told]),
     )
 
 

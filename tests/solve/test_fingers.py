@@ -11,6 +11,7 @@ import pytest
 
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D, Source
+from mocap.core.limbs import limb_pairs
 from mocap.core.observations import common_timeline
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.kernels.kinematics import forward_kinematics
@@ -153,6 +154,22 @@ def test_views_that_exchange_left_and_right_exchange_no_hands() -> None:
     assert error[:, HAND["L"] + HAND["R"]].max() < 25.0
 
 
+def test_hands_that_one_view_exchanges_do_not_take_the_arms_with_them() -> None:
+    rig, performer, detections = _take()
+    both = np.array(sorted({*HAND["L"], *HAND["R"], LANDMARKS.index("LHandRoot"), LANDMARKS.index("RHandRoot")}))
+    xy, score = detections.xy_px.copy(), detections.score.copy()
+    mirror = np.array(WHOLEBODY133.mirror)[both]
+    for values, original in ((xy, detections.xy_px), (score, detections.score)):
+        part = values[0, HIDDEN]
+        part[:, :, both] = original[0, HIDDEN][:, :, mirror]
+    _, solved = _solve(rig, replace(detections, xy_px=xy, score=score))
+    frames = dict(zip(limb_pairs(WHOLEBODY133), solved.exchanged.sum((0, 1)), strict=True))
+    assert frames["hands"] == 60
+    assert frames["arms"] == 0
+    error = _error_mm(solved.keypoints.xyz_m, performer.points(solved.keypoints.time_s))
+    assert error[:, HAND["L"] + HAND["R"]].mean() < 3.0
+
+
 def test_a_hand_unseen_for_a_second_is_flagged_and_its_sigma_grows() -> None:
     rig, performer, detections = _take()
     _, solved = _solve(rig, _without(detections, HAND["L"], HIDDEN))
@@ -182,6 +199,22 @@ def test_a_hand_that_nobody_sees_is_relaxed_and_says_so() -> None:
     index = solved.motion.local_wxyz[:, skeleton.index("RightHandIndex1")]
     np.testing.assert_allclose(np.degrees(quat_log(index)), np.tile([30.0, 0.0, 0.0], (N_FRAMES, 1)), atol=1e-6)
     assert [d.data["hand"] for d in solved.diagnostics if d.code == "fingers-hardly-seen"] == ["right"]
+
+
+def test_a_profile_gives_unseen_fingers_their_lengths() -> None:
+    rig, _, detections = _take()
+    _, _, first = _solved()
+    unseen = _without(detections, HAND["L"] + HAND["R"], slice(None))
+    points = reconstruct_points(unseen, rig, common_timeline(unseen.time_s, FPS))
+    again = solve_take(rig, points, performer=first.performer)
+    for take, likeness in ((again, True), (solve_take(rig, points), False)):
+        skeleton, known = take.motion.skeleton, first.motion.skeleton
+        tip = [s.tip_m[s.index("LeftHandIndex3")] for s in (skeleton, known)]
+        bone = [s.offset_m[s.index("RightHandRing2")] for s in (skeleton, known)]
+        assert np.allclose(*tip, atol=1e-9) is likeness
+        assert np.allclose(*bone, atol=1e-9) is likeness
+        assert take.performer is not None
+        assert ("LeftHandIndex2" in take.performer.segment_m) is likeness
 
 
 def test_a_set_without_hands_has_no_fingers() -> None:
