@@ -58,7 +58,15 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         fps = args.fps or ASSUMED_FPS
         assumed_hz = None if args.fps else float(fps)
         options["keypoint_set"] = args.keypoint_set
-        performer = read_performer(file.rig, args.keypoints, fps, ui, **options, is_rate_known=args.fps is not None)
+        performer = read_performer(
+            file.rig,
+            args.keypoints,
+            fps,
+            ui,
+            **options,
+            is_rate_known=args.fps is not None,
+            without="only the others are checked",
+        )
     else:
         performer = detect_performer(file.rig, args.videos, ui, **options)
     laps.lap("keypoints")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures
+from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures, told_without
 from mocap.cli.calibrate_output import result_file, rig_files
 from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.options import length_m
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mocap.core.diagnostics import Diagnostic
     from mocap.core.keypoints import Keypoints2D
     from mocap.core.timeline import TimeMap
+    from mocap.pose2d.detections import CameraDetections
 
 SUMMARY = "place cameras from the keypoints of a person alone, lenses known"
 EXAMPLE = """mocap calibrate people --lens cam1.toml cam2.toml --keypoints pose/ --fps 60 --height 1.78 --out rig.toml
@@ -77,11 +78,12 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
 
     laps = Laps()
     cameras = _cameras(args.lens, args.keypoints)
+    files = read_keypoints(args.keypoints, tuple(cameras), args.fps, args.keypoint_set, ui.progress, may_lack=True)
+    cameras = {name: cameras[name] for name in _seeing(files.detections)}
     lenses = {name: c.intrinsics for name, c in cameras.items()}
     readouts_s = {name: c.readout_s for name, c in cameras.items()}
-    files = read_keypoints(args.keypoints, tuple(lenses), args.fps, args.keypoint_set, ui.progress)
-    maps: dict[str, TimeMap] = read_times(args.times, tuple(lenses)) if args.times is not None else {}
-    seen = map_keypoints(cameras.values(), files.detections)
+    maps: dict[str, TimeMap] = read_times(args.times, tuple(cameras)) if args.times is not None else {}
+    seen = map_keypoints(cameras.values(), {name: files.detections[name] for name in cameras})
     views = assemble(seen, maps)
     laps.lap("keypoints")
 
@@ -96,7 +98,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
     report = beside(args.out, ".people.json")
-    found = [*files.diagnostics, *not_corrected(seen), *who, *result.diagnostics, *missing]
+    found = [*_unplaced(files.diagnostics), *not_corrected(seen), *who, *result.diagnostics, *missing]
     found += world.diagnostics if world is not None else ()
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
     figures = camera_figures(None, result.reprojection, result.certainty)
@@ -144,6 +146,30 @@ def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
             "lens-twice", f"Two lenses are of camera {', '.join(twice)}.", "Give one lens file per camera."
         )
     return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}
+
+
+def _seeing(detections: Mapping[str, CameraDetections]) -> list[str]:
+    """Return the cameras that see anybody, all of them where fewer than two do: that is refused with its cause."""
+    import numpy as np
+
+    found = [name for name, d in detections.items() if np.isfinite(d.xy_px).any()]
+    return found if len(found) >= 2 else list(detections)
+
+
+def _unplaced(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the findings; those on cameras without a person say that they are not placed, and what to do."""
+    from dataclasses import replace
+
+    outcome = "without them it cannot be told where a camera stands; the rig is of the other cameras"
+    advice = "Detect the person in the camera's video too, or film where it sees the person, and run again"
+
+    def told(finding: Diagnostic) -> Diagnostic:
+        if finding.code != "keypoints-camera-without-people":
+            return finding
+        name = finding.data["camera"]
+        return replace(finding, message=f"There are no people in the keypoints of {name}: {outcome}. {advice}.")
+
+    return [told(d) for d in told_without(found, f"{outcome}. {advice}")]
 
 
 def _placed(

@@ -54,6 +54,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         times=args.times,
         keypoint_set=args.keypoint_set,
         subject_at=args.subject_at,
+        without="they stay as they were calibrated, the others are refined",
     )
     require_not_exchanged(file.rig, performer.alone, MIN_SCORE)
     laps.lap("keypoints")
