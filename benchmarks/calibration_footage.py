@@ -247,7 +247,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("sessions", "shoot"))
     parser.add_argument("--data", type=Path, help="folder of the footage")
-    parser.add_argument("--splits", type=int, default=0, help="sessions: so many random halves fitted and scored beside")
+    parser.add_argument(
+        "--splits", type=int, default=0, help="sessions: so many random halves fitted and scored beside"
+    )
     args = parser.parse_args()
     if args.what == "sessions":
         sessions(args.data or SHARED / "caliscope_charuco", args.splits)

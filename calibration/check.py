@@ -305,13 +305,15 @@ def _diagnostics(cameras: dict[str, CameraCheck], assumed_hz: float | None) -> t
     clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
     out: list[Diagnostic] = []
     if moved:
-        text = "; ".join(
-            f"{name} turned by {c.turned_deg:.2f} degrees and moved by {c.moved_mm:.0f} mm "
-            + ("before the take" if not c.since_frame else f"at about frame {c.since_frame}")
-            for name, c in moved.items()
-        )
+        since: dict[str, list[str]] = {}
+        for name, c in moved.items():
+            since.setdefault(f"at about frame {c.since_frame}" if c.since_frame else "before the take", []).append(name)
+        text = ", ".join(f"{' and '.join(names)} moved {when}" for when, names in since.items())
         doubt = " With two cameras it may be the other one." if len(cameras) == 2 else ""
-        message = f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take."
+        message = (
+            f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take "
+            "(mocap calibrate refine)."
+        )
         data = {name: vars(c) for name, c in moved.items()}
         out.append(Diagnostic("camera-moved", Severity.QUALITY, message, data))
     else:

@@ -281,15 +281,15 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
         f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
-        + f"; {figure(data['rms_px'], 2, 'px')}"
-        + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
-        + (" (held out)" if data["lengths"]["held_out"] else "")
+        + f"; corners to {figure(data['rms_px'], 2, 'px')} (rms)"
+        + (f" and {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
+        + (" (on views held out)" if data["lengths"]["held_out"] else "")
     ]
     for name, c in data["cameras"].items():
         lines.append(
             f"  {name}: {figure(c['rms_px'], 2, 'px')} over {c['n_views']} views, {c['coverage_share']:.0%} of the "
             f"picture covered, focal {figure(c['focal_px'][0], 1, 'px')}, "
-            f"place to {figure(c['center_sd_mm'], 1, 'mm')} among the cameras"
+            f"placed to {figure(c['center_sd_mm'], 1, 'mm')} (1 sd)"
         )
     lines += [f"  do: {a}" for a in data["advice"]]
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]

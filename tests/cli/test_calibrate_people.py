@@ -249,7 +249,9 @@ def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path, lacks
     assert "performer-chosen" in codes
     assert ("cameras-without-video" in codes) == bool(lacks)
     if lacks:
-        assert "the floor is told from the others, these cameras move with them" in codes["cameras-without-video"].message
+        assert (
+            "the floor is told from the others, these cameras move with them" in codes["cameras-without-video"].message
+        )
     # Cameras without keypoints are in the world as well.
     assert placed.names == take.rig.names
     for name in take.rig.names:
