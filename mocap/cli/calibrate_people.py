@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
+    from calibration.failed import failed_mark, failures
     from calibration.files import beside, write_rig
     from calibration.match import map_keypoints, not_corrected
     from calibration.people import calibrate_people
@@ -106,6 +107,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         {
             "file": str(args.out),
             "verdict": verdict,
+            "failed": failures(verdict, found),
             "scale_sd_share": result.scale_sd_share,
             "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in figures.items()},
             "world": world.data if world is not None else {"from": "people upright"},
@@ -115,9 +117,9 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, rig)
+        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]))
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
-    return Result(data, _text(data), quality_ok=verdict != "redo")
+    return Result(data, _text(data), quality_ok=not data["failed"])
 
 
 def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:

@@ -80,7 +80,8 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens_prior import preset_findings
-    from calibration.report import is_usable, rig_report, write_rig_report
+    from calibration.failed import failed_mark
+    from calibration.report import rig_report, write_rig_report
     from calibration.rig import calibrate_rig
     from mocap.core.jsontext import jsonable
     from mocap.core.publish import published_set
@@ -119,13 +120,13 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     )
     kept = None
     with published_set(args.out.parent) as folder:
-        if not is_usable(result, found):
+        if data["failed"]:
             kept = keep_before(args.out, folder)
-        write_rig(folder / args.out.name, rig, error_px=data["rms_px"])
+        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]), error_px=data["rms_px"])
         written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
     files = [args.out.parent / f.name for f in written]
     data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files], "kept": kept and str(kept)})
-    return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
+    return Result(data, _text(data, args.out, files), quality_ok=not data["failed"])
 
 
 def _clocks(file: Path | None, videos: dict[str, Path]) -> dict[str, TimeMap] | None:

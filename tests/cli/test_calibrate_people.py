@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.files import read_rig, write_rig
+from calibration.failed import failed_mark
+from calibration.files import read_rig, read_rig_file, write_rig
 from calibration.world import moved_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
@@ -71,13 +72,17 @@ def nudged(rig: CameraRig, camera: int, deg: float = 0.8, mm: float = 40.0) -> C
 def test_a_stale_rig_is_refined_with_figures_per_camera(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1))
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"]))
     out = tmp_path / "rig2.toml"
     arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--clocks", "--json"]
     assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 0
     data = said(capsys)
     assert data["is_refined"] is True
     assert data["verdict"] in ("good", "usable")
+    assert data["failed"] == []
+    # The mark of the calibration that it began from is told, and gone from the rig that was solved anew.
+    assert "calibration-failed" in {d["code"] for d in data["diagnostics"]}
+    assert "calibration-failed" not in {d.code for d in read_rig_file(out).diagnostics}
     camera = data["cameras"]["cam2"]
     assert camera["after"]["median_px"] < 0.7 * camera["before"]["median_px"]
     assert camera["certainty"]["center_sd_mm"] > 0
@@ -87,6 +92,20 @@ def test_a_stale_rig_is_refined_with_figures_per_camera(
     assert max(abs(c["offset_s"]) for c in clocks["cameras"].values()) < 0.01
     moved_m = np.linalg.norm(read_rig(out)["cam2"].center_world_m - take.rig["cam2"].center_world_m)
     assert moved_m < 0.025
+
+
+def test_a_rig_that_could_not_be_refined_is_marked_as_failed(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose, out = tmp_path / "pose", tmp_path / "rig2.toml"
+    for folder in (take.folder / "pose").iterdir():
+        (pose / folder.name).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:4]:
+            (pose / folder.name / file.name).symlink_to(file)
+    arguments = ["--keypoints", str(pose), "--fps", str(FPS), "--out", str(out), "--json"]
+    assert main(["calibrate", "refine", str(take.folder / "rig.toml"), *arguments]) == 3
+    assert said(capsys)["failed"] == ["redo"]
+    assert "calibration-failed" in {d.code for d in read_rig_file(out).diagnostics}
 
 
 def test_a_moved_camera_fails_the_check_and_is_named(
