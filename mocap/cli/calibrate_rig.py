@@ -77,10 +77,10 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
+    from calibration.failed import failed_mark
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens_prior import preset_findings
-    from calibration.failed import failed_mark
     from calibration.report import rig_report, write_rig_report
     from calibration.rig import calibrate_rig
     from mocap.core.jsontext import jsonable
