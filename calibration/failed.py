@@ -24,6 +24,11 @@ def failed_mark(reasons: Sequence[str]) -> list[Diagnostic]:
     return [Diagnostic("calibration-failed", Severity.WARNING, message, {"reasons": list(reasons)})]
 
 
+def mark_in(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the mark among the findings of a rig file, if it has one: what matters to those who use but its lenses."""
+    return [d for d in diagnostics if d.code == "calibration-failed"]
+
+
 def without_mark(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Return the findings of a rig file but for the mark: what was solved anew has its own."""
     return [d for d in diagnostics if d.code != "calibration-failed"]

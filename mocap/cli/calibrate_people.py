@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.timing import Laps
 
     laps = Laps()
-    cameras = _cameras(args.lens, args.keypoints)
+    cameras, marks = _cameras(args.lens, args.keypoints)
     files = read_keypoints(args.keypoints, tuple(cameras), args.fps, args.keypoint_set, ui.progress, may_lack=True)
     cameras = {name: cameras[name] for name in _seeing(files.detections)}
     lenses = {name: c.intrinsics for name, c in cameras.items()}
@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
     report = beside(args.out, ".people.json")
-    found = [*_unplaced(files.diagnostics), *not_corrected(seen), *who, *result.diagnostics, *missing]
+    found = [*marks, *_unplaced(files.diagnostics), *not_corrected(seen), *who, *result.diagnostics, *missing]
     found += world.diagnostics if world is not None else ()
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
     figures = camera_figures(None, result.reprojection, result.certainty)
@@ -122,23 +122,28 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     return Result(data, _text(data), quality_ok=not data["failed"])
 
 
-def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
+def _cameras(files: Sequence[Path], keypoints: Path) -> tuple[dict[str, Camera], list[Diagnostic]]:
     """Return lenses and read-outs by camera name: those in the files, or one for every folder of keypoints.
+
+    With them comes what marks files as of calibrations that failed.
 
     Files that hold one lens each under one name are told apart by their own names.
     """
     import re
     from dataclasses import replace
 
-    from calibration.files import read_rig
+    from calibration.failed import mark_in
+    from calibration.files import read_rig_file
     from mocap.pose2d.files import find_sources
 
-    rigs = {file: read_rig(file) for file in files}
+    read = {file: read_rig_file(file) for file in files}
+    rigs = {file: r.rig for file, r in read.items()}
+    marks = [d for r in read.values() for d in mark_in(r.diagnostics)]
     cameras = [(c.name, file, c) for file, rig in rigs.items() for c in rig.cameras]
     if len(cameras) == 1:
         sources = find_sources(keypoints, 0)
         found = [re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n for n in sources]
-        return {name: replace(cameras[0][2], name=name) for name in found}
+        return {name: replace(cameras[0][2], name=name) for name in found}, marks
     names = [name for name, _, _ in cameras]
     if len(set(names)) < len(names):
         names = [file.stem if len(rigs[file]) == 1 else name for name, file, _ in cameras]
@@ -147,7 +152,7 @@ def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
         raise UsageError(
             "lens-twice", f"Two lenses are of camera {', '.join(twice)}.", "Give one lens file per camera."
         )
-    return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}
+    return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}, marks
 
 
 def _seeing(detections: Mapping[str, CameraDetections]) -> list[str]:

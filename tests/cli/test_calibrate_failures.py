@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from calibration.board import parse_board
+from calibration.failed import failed_mark
 from calibration.files import read_rig, read_rig_file, write_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
@@ -173,14 +174,17 @@ def test_good_footage_gives_the_rig_it_was_filmed_with(clips: Clips, tmp_path: P
     assert apart[0] == pytest.approx(apart[1], rel=0.004)
 
 
-def test_cameras_keep_the_read_out_times_of_their_lens_files(clips: Clips, tmp_path: Path) -> None:
+def test_cameras_keep_the_read_out_times_of_their_lens_files_and_are_told_of_those_that_failed(
+    clips: Clips, tmp_path: Path, capsys: Capture
+) -> None:
     lenses = CameraRig(RIG.cameras[:2]).with_readouts({"cam2": 0.0089})
-    write_rig(tmp_path / "lenses.toml", lenses)
+    write_rig(tmp_path / "lenses.toml", lenses, failed_mark(["redo"]))
     assert calibrate(tmp_path / "rig.toml", clips(as_it_is, as_it_is), "--lens", str(tmp_path / "lenses.toml")) in (
         0,
         3,
     )
     assert [c.readout_s for c in read_rig(tmp_path / "rig.toml").cameras] == [None, 0.0089]
+    assert "(redo)" in findings(said(capsys))["calibration-failed"]["message"]
 
 
 def test_where_all_videos_are_mirrored_the_result_is_no_good_and_that_is_said(

@@ -193,11 +193,12 @@ def test_cameras_are_placed_from_people_and_a_bone(
         "--bone",
         f"LHip-LKnee={take.thigh_m:.4f}",
     ]
-    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002))
+    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"]))
     lens = ["--lens", str(tmp_path / "lenses.toml")]
     assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
     data = said(capsys)
     assert {c.readout_s for c in read_rig(out).cameras} == {0.002}
+    assert "calibration-failed" in {d["code"] for d in data["diagnostics"]}
     found, true = (np.stack([r[n].center_world_m for n in take.rig.names]) for r in (read_rig(out), take.rig))
     gap, true_gap = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (found, true))
     assert np.abs(gap - true_gap).max() < 0.08
