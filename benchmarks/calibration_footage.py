@@ -5,7 +5,9 @@
 
 sessions: two recordings of four webcams. The corners found are triangulated with the calibrated rig (the point of least
 reprojection error of all cameras that see it) and compared with the pictures (px, root mean square length) and with the
-board (mm, rigid fit); fitted on all instants, and on even ones and scored on odd ones.
+board (mm, rigid fit); fitted on all instants, and on even ones and scored on odd ones. --splits: random halves in place
+of even and odd, each beside the rig fitted to the scored half itself, which no rig fitted to the other half can be
+expected to pass; what the worst instants hold; and what is left once cameras out of step are brought in step.
 shoot: rendered clips with exact truth. Lower is better, tolerance 10 %; seconds of wall clock, and of one processor.
 """
 
@@ -75,10 +77,9 @@ def points_of_least_error(rig: CameraRig, views: BoardViews) -> np.ndarray:
     return points
 
 
-def scored(rig: CameraRig, views: BoardViews) -> tuple[float, float]:
-    """Return the errors of triangulated corners: px in the pictures, mm on the board."""
-    points = points_of_least_error(rig, views)
-    off_px = []
+def squared_px(rig: CameraRig, views: BoardViews, points: np.ndarray) -> np.ndarray:
+    """Return squared lengths of the residuals [camera frame corner] of points [point 3] in the pictures."""
+    off = np.empty(views.xy_px.shape[:3])
     for c, name in enumerate(views.camera_names):
         camera = rig[name]
         r, _ = point_reprojection(
@@ -88,14 +89,22 @@ def scored(rig: CameraRig, views: BoardViews) -> tuple[float, float]:
             camera.R_cam_from_world,
             camera.t_cam_from_world_m,
         )
-        off_px.append((r[np.isfinite(r).all(-1)] ** 2).sum(-1))
+        off[c] = (r**2).sum(-1).reshape(off.shape[1:])
+    return off
+
+
+def scored(rig: CameraRig, views: BoardViews) -> tuple[float, float]:
+    """Return the errors of triangulated corners: px in the pictures, mm on the board."""
+    points = points_of_least_error(rig, views)
     board, off_m = views.board.corners_m, []
     for corners in points.reshape(*views.xy_px.shape[1:3], 3):
         seen = np.isfinite(corners).all(-1)
         if seen.sum() >= 4:
             R, t = rigid_fit(board[seen], corners[seen])
             off_m.append(((corners[seen] - board[seen] @ R.T - t) ** 2).sum(-1))
-    return float(np.sqrt(np.concatenate(off_px).mean())), 1000 * float(np.sqrt(np.concatenate(off_m).mean()))
+    return float(np.sqrt(np.nanmean(squared_px(rig, views, points)))), 1000 * float(
+        np.sqrt(np.concatenate(off_m).mean())
+    )
 
 
 def line(label: str, found: tuple[float, float], bar: tuple[float, float]) -> str:
@@ -104,13 +113,45 @@ def line(label: str, found: tuple[float, float], bar: tuple[float, float]) -> st
     return f"  {label:34} {found[0]:.3f} px {found[1]:.3f} mm   bar {bar[0]:.2f} px {bar[1]:.2f} mm   {verdict}"
 
 
-def random_halves(views: BoardViews, n_splits: int) -> np.ndarray:
-    """Return the errors [split] in px of rigs fitted blind on a random half of the instants, scored on the other."""
-    rng, found = np.random.default_rng(0), np.zeros(n_splits)
-    for k in range(n_splits):
-        fitted, held = np.array_split(rng.permutation(views.n_frames), 2)
-        found[k] = scored(calibrate_rig(views.at_frames(np.sort(fitted))).rig, views.at_frames(np.sort(held)))[0]
-    return found
+def held_px(views: BoardViews, fitted: np.ndarray, held: np.ndarray) -> tuple[float, float]:
+    """Return the errors in px at instants held out: of the rig fitted to others, and of one fitted to them."""
+    own = views.at_frames(held)
+    return scored(calibrate_rig(views.at_frames(fitted)).rig, own)[0], scored(calibrate_rig(own).rig, own)[0]
+
+
+def halves(views: BoardViews, n_splits: int, bar_px: float) -> None:
+    """Print how even instants on odd ones compare with random halves, and what the worst instants hold."""
+    even, odd = np.arange(0, views.n_frames, 2), np.arange(1, views.n_frames, 2)
+    rig, own = calibrate_rig(views.at_frames(even)).rig, views.at_frames(odd)
+    off = squared_px(rig, own, points_of_least_error(rig, own))
+    per_instant, n = np.nansum(off, axis=(0, 2)), np.isfinite(off).sum((0, 2))
+    rest = np.argsort(per_instant)[:-2]
+    there, floor = held_px(views, even, odd)
+    print(
+        f"  even on odd {there:.3f} px, fitted to the odd ones themselves {floor:.3f} (x {there / floor:.3f}); two of "
+        f"{len(odd)} instants hold {1 - per_instant[rest].sum() / per_instant.sum():.0%}, without them "
+        f"{np.sqrt(per_instant[rest].sum() / n[rest].sum()):.3f}; odd on even {held_px(views, odd, even)[0]:.3f}"
+    )
+    rng, found = np.random.default_rng(0), []
+    for _ in range(n_splits):
+        a, b = np.array_split(rng.permutation(views.n_frames), 2)
+        found.append(held_px(views, np.sort(a), np.sort(b)))
+    px, share = np.array(found)[:, 0], np.divide(*np.array(found).T)
+    print(
+        f"  {n_splits} random halves on the others: {px.min():.3f} to {px.max():.3f} px, median {np.median(px):.3f}, "
+        f"{(px <= bar_px).mean():.0%} within {bar_px:.2f} px; by the error of a rig fitted to the scored half "
+        f"x {share.min():.3f} to {share.max():.3f}, median {np.median(share):.3f}"
+    )
+
+
+def stepped(views: BoardViews) -> None:
+    """Print the errors of the rig that allows for lags, on corners brought in step and as they were filmed."""
+    result = calibrate_rig(views, allow_lags=True)
+    in_step, as_filmed = scored(result.rig, result.views), scored(result.rig, views)
+    print(
+        f"  lags allowed for: {in_step[0]:.3f} px {in_step[1]:.3f} mm on corners brought in step, "
+        f"{as_filmed[0]:.3f} px {as_filmed[1]:.3f} mm on corners as filmed"
+    )
 
 
 def sessions(data: Path, n_splits: int) -> None:
@@ -130,11 +171,8 @@ def sessions(data: Path, n_splits: int) -> None:
         half = calibrate_rig(views.at_frames(even)).rig
         print(line("lenses unknown, even views on odd", scored(half, views.at_frames(odd)), held_bar))
         if n_splits:
-            split = random_halves(views, n_splits)
-            print(
-                f"  {n_splits} random halves on the others: {split.min():.3f} to {split.max():.3f} px, median "
-                f"{np.median(split):.3f}, {(split <= held_bar[0]).mean():.0%} within {held_bar[0]:.2f} px"
-            )
+            halves(views, n_splits, held_bar[0])
+            stepped(views)
         lenses = {c.name: c.intrinsics for c in read_rig(data / name / "camera_array.toml").cameras}
         clock = Clock()
         given = calibrate_rig(views, lenses).rig
@@ -209,7 +247,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("sessions", "shoot"))
     parser.add_argument("--data", type=Path, help="folder of the footage")
-    parser.add_argument("--splits", type=int, default=0, help="sessions: random halves fitted and scored beside")
+    parser.add_argument(
+        "--splits", type=int, default=0, help="sessions: so many random halves fitted and scored beside"
+    )
     args = parser.parse_args()
     if args.what == "sessions":
         sessions(args.data or SHARED / "caliscope_charuco", args.splits)

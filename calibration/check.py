@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.check_findings import CameraCheck, check_findings
 from calibration.check_trials import (
     MIN_CLOCK_S,
     Freedom,
@@ -29,7 +30,7 @@ from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection, error_correlation, reprojection
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
-from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.progress import NoProgress, Progress
@@ -40,26 +41,6 @@ MIN_POINTS = 150
 MIN_PER_CAMERA = 60
 WINDOWS = (1.0, 0.5, 0.25)
 """Shares of the take, up to its end, in which movements are looked for: each as densely sampled as the whole."""
-
-
-@dataclass(frozen=True)
-class CameraCheck:
-    """What the take says of one camera."""
-
-    has_moved: bool
-    turned_deg: float
-    moved_mm: float
-    shift_px: float
-    """Median distance by which the person is displaced in this camera's picture."""
-    confidence: float
-    """0..1 that the camera stands elsewhere than calibrated."""
-    since_frame: int | None
-    """Frame of the camera at which the movement happened; 0: before the take; None: not moved."""
-    turned_sd_deg: float = 0.0
-    moved_sd_mm: float = 0.0
-    """1 standard deviation of the pose that the camera was found in, per axis."""
-    clock_s: float = 0.0
-    """What the camera's clock is to be corrected by; 0 where it agrees with the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +181,7 @@ def _checked(rig: CameraRig, take: _Take, assumed_hz: float | None, progress: Pr
     result = fit.poses.rig(take.rig)
     whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
     before, after = take.figures(take.origin), take.figures(fit.poses)
-    findings = _diagnostics(cameras, assumed_hz)
+    findings = check_findings(cameras, assumed_hz)
     share = misfit_share(after, take.rig)
     # Over the whole take a camera that moved within it fits neither before nor after.
     if share > REDO_SHARE_OF_PICTURE and not any(c.since_frame for c in cameras.values()):
@@ -297,30 +278,3 @@ def _moved(
     check = CameraCheck(True, deg, mm, px, found.trials[camera].confidence, frame)
     clock_s = 0.0 - float(fit.poses.offset_s[camera])
     return replace(check, turned_sd_deg=sure.turn_sd_deg, moved_sd_mm=sure.center_sd_mm, clock_s=clock_s)
-
-
-def _diagnostics(cameras: dict[str, CameraCheck], assumed_hz: float | None) -> tuple[Diagnostic, ...]:
-    """Return what the user must hear."""
-    moved = {name: c for name, c in cameras.items() if c.has_moved}
-    clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
-    out: list[Diagnostic] = []
-    if moved:
-        text = "; ".join(
-            f"{name} turned by {c.turned_deg:.2f} degrees and moved by {c.moved_mm:.0f} mm "
-            + ("before the take" if not c.since_frame else f"at about frame {c.since_frame}")
-            for name, c in moved.items()
-        )
-        doubt = " With two cameras it may be the other one." if len(cameras) == 2 else ""
-        message = f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take."
-        data = {name: vars(c) for name, c in moved.items()}
-        out.append(Diagnostic("camera-moved", Severity.QUALITY, message, data))
-    else:
-        out.append(Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}))
-    if clocks:
-        text = ", ".join(
-            f"{name} by " + (f"{s * assumed_hz:+.1f} frames" if assumed_hz else f"{1e3 * s:+.0f} ms")
-            for name, s in clocks.items()
-        )
-        message = f"Clocks do not agree; to be corrected: {text}. Synchronise the take, or give its clocks."
-        out.append(Diagnostic("camera-clock-off", Severity.WARNING, message, {"clock_s": clocks}))
-    return tuple(out)

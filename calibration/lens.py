@@ -7,30 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.board_views import BoardViews
-from calibration.lens_prior import LensPrior, general_prior, information, seeds, spread_views
-from calibration.rig_bundle import CAUCHY, Fit, Free, Prior, adjust, camera_information, squared_lengths
-from calibration.rig_poses import view_poses
-from calibration.rig_views import N_LENS, State, Views, packed, unpacked, view_points
-from mocap.core.camera import Intrinsics, LensModel
+from calibration.lens_fit import fit_lens, kind_prior, lens_covariance, may_move, observable, packed_views, start
+from calibration.lens_prior import LensPrior, information, spread_views
+from calibration.rig_bundle import Fit, Free, adjust, squared_lengths
+from calibration.rig_views import N_LENS, State, Views, unpacked, view_points
+from mocap.core.camera import Intrinsics
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 
 MODELS = ("auto", "pinhole", "brown", "fisheye")
 MIN_VIEWS = 5
 MIN_LENS_CORNERS = 6
-N_FIRST_VIEWS = 20
 N_CHOICE_VIEWS = 40
 """Views on which the model is chosen."""
-N_SEEDS = 2
 MIN_BEND = 0.9
 """Ratio of distorted and undistorted distance from the axis below which a fisheye is tried."""
 MAX_BROWN_SIGMA_PX = 1.5
-FIRST_SIGMA_PX = 1.0
-"""Scale of residuals that the search for a start assumes: lens errors of a wrong start are larger."""
 MIN_GAIN = 0.01
 """Relative gain in held-out error for which a richer model is taken."""
-HELD_INFORMATION = 1.0
-"""A parameter moves where the views alone know it better than its prior does, by this factor in standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +107,7 @@ def lens_of_views(
     known = {prior.intrinsics.model.value: prior} if prior else {}
     if not known:
         kinds = ("brown", "fisheye") if is_first_step else ("pinhole", "brown", "fisheye")
-        known = {kind: _kind_prior(kind, size_px) for kind in (kinds if model == "auto" else (model,))}
+        known = {kind: kind_prior(kind, size_px) for kind in (kinds if model == "auto" else (model,))}
     fits: dict[str, Fit] = {}
     few = views
     if len(known) > 1 and not is_first_step:
@@ -137,7 +131,7 @@ def lens_of_views(
     inlying = inlying[inlying < (5.0 * fit.sigma_px) ** 2]
     return LensResult(
         unpacked(fit.state.lens[0], chosen.intrinsics.model, size_px),
-        _covariance(views, fit, chosen),
+        lens_covariance(views, fit, chosen),
         free,
         float(np.sqrt(inlying.mean())) if len(inlying) else float("nan"),
         held_out,
@@ -172,91 +166,12 @@ def _fits(views: Views, size_px: tuple[int, int], known: dict[str, LensPrior]) -
     return fits
 
 
-def _kind_prior(kind: str, size_px: tuple[int, int]) -> LensPrior:
-    """Return what is known beforehand of a lens of some kind; a pinhole has no distortion."""
-    prior = general_prior(size_px, LensModel.FISHEYE if kind == "fisheye" else LensModel.BROWN)
-    if kind == "pinhole":
-        sd = prior.sd.copy()
-        sd[4:] = 0.0
-        prior = replace(prior, sd=sd)
-    return prior
-
-
-def _may_move(prior: LensPrior) -> np.ndarray:
-    """Return which of the nine parameters the prior leaves open."""
-    return prior.sd > 0
-
-
-def _state(views: Views, lens: np.ndarray, model: LensModel) -> State:
-    """Return a state with each view's board at its likelier pose."""
-    poses = view_poses(views, lens[None], (model,))
-    return State((model,), lens[None], np.eye(3)[None], np.zeros((1, 3)), poses.R[:, 0], poses.t_m[:, 0])
-
-
-def packed_views(views: Views, chosen: np.ndarray) -> Views:
-    """Return some of one camera's views, frames renumbered."""
-    return views.select(chosen).of_camera(0)
-
-
-def start(views: Views, size_px: tuple[int, int], prior: LensPrior) -> np.ndarray:
-    """Return a lens [9] to begin from: the best of several focal lengths, each fitted with its first distortion."""
-    model = prior.intrinsics.model
-    if prior.sd[0] < 0.1 * prior.intrinsics.focal_px[0]:
-        return packed(prior.intrinsics)
-    chosen = spread_views(views, N_FIRST_VIEWS)
-    first = np.stack(seeds(views, size_px, model)[:N_SEEDS])
-    m, n = len(first), len(chosen)
-    # One camera per start, all in one fit.
-    which = np.repeat(np.arange(m), n)
-    few = Views(which, np.arange(n * m), np.tile(views.xy_px[chosen], (m, 1, 1)), views.corners_m, m, n * m)
-    poses = view_poses(few, first, (model,) * m)
-    still = np.tile(np.eye(3), (m, 1, 1)), np.zeros((m, 3))
-    state = State((model,) * m, first, *still, poses.R[:, 0], poses.t_m[:, 0])
-    open_lens = np.zeros((m, N_LENS), bool)
-    open_lens[:, :2] = True
-    open_lens[:, 4] = prior.sd[4] > 0
-    free = Free(open_lens, np.zeros(m, bool))
-    fit = adjust(few, state, free, prior=information([prior] * m, first), sigma_px=FIRST_SIGMA_PX, max_iterations=8)
-    squared = squared_lengths(fit.residuals, few.seen) / FIRST_SIGMA_PX**2
-    cost = np.bincount(which, np.log1p(squared / CAUCHY**2).sum(1), minlength=m)
-    return fit.state.lens[int(np.argmin(cost))]
-
-
-def fit_lens(views: Views, prior: LensPrior, lens: np.ndarray) -> Fit:
-    """Return the fit of one camera's views from a start [9]."""
-    model = prior.intrinsics.model
-    free = Free(_may_move(prior)[None], np.array([False]))
-    fit = None
-    # A better lens tells the two poses of a plane apart better: poses are found anew once.
-    for n_iterations in (8, 20):
-        state = _state(views, lens, model)
-        known = information([prior], lens[None])
-        fit = adjust(views, state, free, prior=known, max_iterations=n_iterations, tolerance=1e-4)
-        lens = fit.state.lens[0]
-    assert fit is not None
-    return fit
-
-
-def observable(views: Views, fit: Fit, prior: LensPrior) -> np.ndarray:
-    """Return which parameters [9] the views know better than the prior."""
-    free = Free(_may_move(prior)[None], np.array([False]))
-    information_of_views = camera_information(views, fit, free)[:N_LENS, :N_LENS]
-    sd = prior.sd
-    unit = np.where((sd > 0) & np.isfinite(sd), np.minimum(sd, 0.05 * fit.state.lens[0, 0] + 1.0), 1.0)
-    on = free.lens[0]
-    scaled = information_of_views * unit[:, None] * unit[None, :]
-    covariance = np.linalg.pinv(scaled[np.ix_(on, on)] + 1e-9 * np.eye(int(on.sum())))
-    known = np.zeros(N_LENS, bool)
-    known[on] = np.sqrt(np.diag(covariance)) < HELD_INFORMATION
-    return known
-
-
 def _held_out(views: Views, prior: LensPrior, fit: Fit) -> np.ndarray:
     """Return the robust mean square error [view] of every view under a lens fitted to the other half of the views."""
     half = np.arange(len(views.camera)) % 2 == 0
     out = np.zeros(len(views.camera))
     known = information([prior], fit.state.lens)
-    free = Free(_may_move(prior)[None], np.array([False]))
+    free = Free(may_move(prior)[None], np.array([False]))
     boards_only = Free(np.zeros((1, N_LENS), bool), np.array([False]))
     for fold in (half, ~half):
         fitted = adjust(
@@ -293,22 +208,12 @@ def _simplest(errors: dict[str, np.ndarray]) -> str:
     return best
 
 
-def _covariance(views: Views, fit: Fit, prior: LensPrior) -> np.ndarray:
-    """Return the posterior covariance [9 9] of the lens."""
-    known: Prior = information([prior], fit.state.lens)
-    on = _may_move(prior)
-    total = camera_information(views, fit, Free(on[None], np.array([False])))[:N_LENS, :N_LENS] + known.information[0]
-    out = np.zeros((N_LENS, N_LENS))
-    out[np.ix_(on, on)] = np.linalg.pinv(total[np.ix_(on, on)], hermitian=True)
-    return out
-
-
 def _findings(
     name: str, kind: str, held_out: dict[str, float], free: np.ndarray, prior: LensPrior
 ) -> tuple[Diagnostic, ...]:
     """Return what the user should hear of the choice."""
     labels = np.array(["fx", "fy", "cx", "cy", "k1", "k2", *(("p1", "p2", "k3") if prior.sd[8] else ("k3", "k4", ""))])
-    held = [str(x) for x, moves, may in zip(labels, free, _may_move(prior), strict=True) if may and not moves]
+    held = [str(x) for x, moves, may in zip(labels, free, may_move(prior), strict=True) if may and not moves]
     text = ", ".join(f"{k} {v:.2f} px" for k, v in held_out.items())
     found = [
         Diagnostic(

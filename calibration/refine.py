@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from calibration.cauchy import cauchy_cost
 from calibration.refine_align import aligned
 from calibration.refine_bundle import Fit, Poses, adjust, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection, error_correlation, overall_px, reprojection
+from calibration.refine_judge import held_out_gain, is_fitted
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
@@ -28,12 +28,8 @@ MIN_SCORE = 0.3
 MAX_OBSERVATIONS = 14000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
-N_BLOCKS = 8
-"""Parts of the take, alternately fitted and held out: neighbouring frames share their errors, parts hardly do."""
 TYPICAL_CORRELATION = 10.0
 """Successive detections that carry the information of one, until it is measured."""
-MIN_GAIN = 0.02
-"""Smallest relative gain in the held-out median error that is worth moving the cameras for."""
 MIN_STANDARD_ERRORS = 6.0
 STALE_PX = 3.0
 CLOCK_ROUNDS = 6
@@ -125,11 +121,6 @@ class _Work:
     progress: Progress
 
 
-def _is_fitted(obs: Observations) -> np.ndarray:
-    """Return [point] bool: the half of the take that is fitted while the other is held out."""
-    return (obs.instant * N_BLOCKS // max(1, obs.n_instants)) % 2 == 0
-
-
 def _with_clocks(work: _Work, detections: Keypoints2D, min_score: float) -> tuple[Observations, Poses, np.ndarray]:
     """Return observations on corrected clocks, poses that go with them, and what to add to the clocks [camera].
 
@@ -144,7 +135,7 @@ def _with_clocks(work: _Work, detections: Keypoints2D, min_score: float) -> tupl
         moved = replace(detections, time_s=detections.time_s + shift_s[:, None])
         obs = gather(moved, min_score, max_points, with_velocity=True)
         fit = adjust(
-            obs.select(_is_fitted(obs)),
+            obs.select(is_fitted(obs)),
             work.used,
             poses,
             free=work.free,
@@ -169,7 +160,7 @@ def _refine(
     points = triangulate_robust(work.obs, origin, used)
     residuals = residuals_px(points, work.obs, origin, used)
     half = adjust(
-        obs.select(_is_fitted(obs)),
+        obs.select(is_fitted(obs)),
         used,
         start,
         free=work.free,
@@ -181,7 +172,7 @@ def _refine(
     # Residuals of the rig as given would not do: what a stale camera adds to them is constant in time.
     correlation = error_correlation(residuals_px(triangulate_robust(obs, half.poses, used), obs, half.poses, used), obs)
     before = reprojection(residuals, used, correlation)
-    gain = _held_out((work.obs, origin), (obs, half.poses), used)
+    gain = held_out_gain((work.obs, origin), (obs, half.poses), used)
     if not gain["is_significant"]:
         why = (
             f"a fit to one half of the take changes the error of the other from {gain['before_px']:.2f} to "
@@ -264,36 +255,6 @@ def _unchanged(
     overall = overall_px(before)
     summary = {"before_median_px": overall, "after_median_px": overall} if before else {}
     return RefineResult(rig, False, before, before, {}, (*more, found), summary)
-
-
-def _held_out(
-    before: tuple[Observations, Poses], after: tuple[Observations, Poses], rig: CameraRig
-) -> dict[str, float | bool]:
-    """Return whether `after` explains the half of the take better that it was not fitted to.
-
-    Each part of the take counts as one sample: a paired t statistic of the robust cost, one scale for both. The
-    observations differ where clocks were moved.
-    """
-    r: list[np.ndarray] = []
-    rest: list[Observations] = []
-    for obs, poses in (before, after):
-        held = obs.select(~_is_fitted(obs))
-        if held.xy_px.shape[1] < MIN_POINTS // 4:
-            return {"before_px": float("nan"), "after_px": float("nan"), "t": 0.0, "is_significant": False}
-        r.append(residuals_px(triangulate_robust(held, poses, rig), held, poses, rig))
-        rest.append(held)
-    median_before, median_after = (float(np.nanmedian(np.linalg.norm(x, axis=-1))) for x in r)
-    scale = max(median_before / 1.1774, 0.1)
-    means = []
-    for residuals, held in zip(r, rest, strict=True):
-        cost = cauchy_cost(residuals, held.seen, scale).sum(0)
-        part = held.instant * 4 * N_BLOCKS // max(1, held.n_instants)
-        means.append(np.array([cost[part == p].mean() if (part == p).any() else np.nan for p in range(4 * N_BLOCKS)]))
-    drop = means[0] - means[1]
-    drop = drop[np.isfinite(drop)]
-    t = float(drop.mean() / (drop.std(ddof=1) / np.sqrt(len(drop)) + 1e-9)) if len(drop) > 2 else 0.0
-    significant = t > 3.0 and median_after < (1.0 - MIN_GAIN) * median_before
-    return {"before_px": median_before, "after_px": median_after, "t": t, "is_significant": bool(significant)}
 
 
 def _moves(

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from calibration.board_views import BoardViews
+from calibration.failed import failures
 from calibration.files import beside
 from calibration.report_data import MAX_ERROR_PX, MetricError, bounded, camera_data, metric_data, metric_error
 from calibration.report_figures import RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
 from calibration.rig import RigResult
 from calibration.world import certainty_text
 from mocap.core.camera import CameraRig
-from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.diagnostics import Diagnostic
 from mocap.core.jsontext import dumps
 from mocap.core.publish import publish_text
 
@@ -33,7 +34,7 @@ def rig_report(
     world: Mapping[str, Any] | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of a calibrated rig, JSON-serialisable.
+    """Return the figures of a calibrated rig, JSON-serialisable; `failed` says why they are not to be relied on.
 
     Args:
         result: what `calibrate_rig` returned.
@@ -46,6 +47,7 @@ def rig_report(
     """
     return {
         "verdict": str(result.verdict),
+        "failed": failures(str(result.verdict), diagnostics),
         "advice": list(result.advice),
         "board": views.board.text,
         "frames": views.n_frames,
@@ -79,7 +81,8 @@ def write_rig_report(
     turn = np.stack([rig[n].R_cam_from_world.T @ result.rig[n].R_cam_from_world for n in views.camera_names])
     covariance = turn @ result.certainty.center_covariance_m2 @ turn.transpose(0, 2, 1)
     parts = {
-        "title": f"Calibration of {len(rig)} cameras",
+        "title": f"{'FAILED calibration' if data['failed'] else 'Calibration'} of {len(rig)} cameras",
+        "mark": _mark(data),
         "verdict": _verdict(data),
         "cameras": _cameras(data),
         "lengths": _lengths(data),
@@ -94,13 +97,22 @@ def write_rig_report(
     return [publish_text(beside(path, ".json"), text), publish_text(beside(path, ".html"), page)]
 
 
+def _mark(data: Mapping[str, Any]) -> str:
+    """Return what stands over the figures of a failed calibration; nothing over those of another."""
+    return '<p class="failed">Figures of a failed calibration: not to be relied on.</p>' if data["failed"] else ""
+
+
 def _verdict(data: Mapping[str, Any]) -> str:
-    word = data["verdict"]
+    checks = [code for code in data["failed"] if code != "redo"]
+    word = "redo" if checks else data["verdict"]
     meaning = {
         "good": "Good: use it.",
         "usable": "Usable, with the reservations below.",
         "redo": "Film the board again: this calibration is not to be relied on.",
-    }[word]
+    }[data["verdict"]]
+    if checks:
+        listed = html.escape(", ".join(checks))
+        meaning = f"Failed: {listed} (see the findings). This calibration is not to be relied on."
     advice = "".join(f"<li>{html.escape(a)}</li>" for a in data["advice"])
     items = f"<ul>{advice}</ul>" if advice else ""
     return f'<div class="verdict {word}"><b>{meaning}</b>{items}</div>'
@@ -180,8 +192,3 @@ def _findings(data: Mapping[str, Any]) -> str:
 
 def _text(value: float | None, digits: int) -> str:
     return "unknown" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-def is_usable(result: RigResult, diagnostics: Sequence[Diagnostic]) -> bool:
-    """Return whether no quality gate failed."""
-    return str(result.verdict) != "redo" and all(d.severity is not Severity.QUALITY for d in diagnostics)

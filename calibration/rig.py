@@ -15,13 +15,14 @@ from calibration.lens_prior import LensPrior, general_prior
 from calibration.rig_covariance import Certainty, certainty
 from calibration.rig_findings import (
     lens_findings,
+    model_findings,
     require_connected,
     require_planar,
     require_synchronous,
     require_views,
     verdict_of,
 )
-from calibration.rig_lag import Lags, clock_lags, in_step, lag_advice, lag_finding
+from calibration.rig_lag import Lags, clock_lags, in_step, lag_advice, lag_finding, no_lag_finding
 from calibration.rig_poses import view_poses
 from calibration.rig_solve import Solved, solve
 from calibration.rig_views import N_LENS, State, Views, packed, unpacked
@@ -109,9 +110,11 @@ def calibrate_rig(
     try:
         known = _given(views, lenses)
         result = _calibrated(views, known, model, progress)
-        if allow_lags and result.lags is not None:
-            result = _in_step(result, result.lags, known, model, progress)
-        return result
+        if not allow_lags:
+            return result
+        if result.lags is None:
+            return replace(result, diagnostics=(*result.diagnostics, no_lag_finding()))
+        return _in_step(result, result.lags, known, model, progress)
     finally:
         progress.finish()
 
@@ -189,8 +192,7 @@ def _result(
     }
     sure = certainty(solved, state)
     is_rejected = views.is_seen & ~kept & (views.is_seen.sum(-1) >= 4)[..., None]
-    diagnostics = [*views.diagnostics, *(d for r in lenses.values() for d in r.diagnostics)]
-    diagnostics += lens_findings(solved, views, sure)
+    diagnostics = [*views.diagnostics, *model_findings(lenses), *lens_findings(solved, views, sure)]
     if is_rejected.sum():
         diagnostics.append(_rejected(is_rejected, views))
     # Corners of a view that err alike are the mark of cameras out of step; independent ones need no closer look.

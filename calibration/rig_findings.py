@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from calibration.board_views import BoardViews
+from calibration.lens import LensResult
 from calibration.rig_covariance import Certainty
 from calibration.rig_graph import Pair, groups, shift_between, view_table
 from calibration.rig_poses import ViewPoses, homographies
@@ -180,11 +183,25 @@ def cameras_behind(late: list[tuple[int, int, int]], n_cameras: int) -> tuple[in
     return reference, {c: int(n) for c, n in enumerate(lag[reference]) if n}
 
 
+def model_findings(lenses: Mapping[str, LensResult]) -> list[Diagnostic]:
+    """Return how each lens model was chosen: one finding a camera where several were tried, one for all others.
+
+    What single cameras say too little of is left to `lens_findings`: all cameras together say more.
+    """
+    chosen = {n: d for n, r in lenses.items() for d in r.diagnostics if d.code == "lens-model-chosen"}
+    tried = [d for d in chosen.values() if d.data["held_out_px"]]
+    models = {n: str(d.data["model"]) for n, d in chosen.items() if not d.data["held_out_px"]}
+    kinds = {kind: [n for n in models if models[n] == kind] for kind in sorted(set(models.values()))}
+    text = "; ".join(f"{kind} for {', '.join(names)}" for kind, names in kinds.items())
+    found = Diagnostic("lens-model-chosen", Severity.INFO, f"Lens model: {text}.", {"models": models})
+    return [*tried, found] if models else tried
+
+
 def lens_findings(solved: Solved, views: BoardViews, sure: Certainty) -> list[Diagnostic]:
-    """Return a finding per camera with lens parameters that even all views together leave open."""
-    out: list[Diagnostic] = []
+    """Return the finding of lens parameters that even all views together leave open."""
     if solved.prior is None:
-        return out
+        return []
+    open_by_camera: dict[str, list[str]] = {}
     prior_sd = 1.0 / np.sqrt(np.maximum(np.einsum("cii->ci", solved.prior.information), 1e-30))
     for c, name in enumerate(views.camera_names):
         brown = solved.fit.state.models[c] is LensModel.BROWN
@@ -192,15 +209,15 @@ def lens_findings(solved: Solved, views: BoardViews, sure: Certainty) -> list[Di
         free = solved.free.lens[c]
         held = [labels[i] for i in range(2, N_LENS) if free[i] and sure.lens_sd[c, i] > 0.8 * prior_sd[c, i]]
         if held:
-            out.append(
-                Diagnostic(
-                    "lens-parameters-held",
-                    Severity.INFO,
-                    f"Camera {name}: the recording says too little of {', '.join(held)}, held near the usual.",
-                    {"camera": name, "held": held},
-                )
-            )
-    return out
+            open_by_camera[name] = held
+    if not open_by_camera:
+        return []
+    text = "; ".join(f"{name} {', '.join(held)}" for name, held in open_by_camera.items())
+    message = (
+        f"The recording says too little of some lens parameters, which stay near what is usual: {text}. Tilt the board "
+        "more and film it in the corners of the pictures to measure them."
+    )
+    return [Diagnostic("lens-parameters-held", Severity.INFO, message, {"held": open_by_camera})]
 
 
 def verdict_of(

@@ -102,21 +102,22 @@ def in_step(views: BoardViews, lags: Lags) -> BoardViews:
 
 
 def lag_finding(lags: Lags, views: BoardViews, *, is_allowed: bool = False) -> Diagnostic | None:
-    """Return the finding that cameras are out of step; None where they are not."""
-    if not lags.is_late.any():
+    """Return the finding that cameras are out of step, or what was done about it; None where neither is so."""
+    if not lags.is_late.any() and not is_allowed:
         return None
-    effect = (
-        "This was allowed for."
-        if is_allowed
-        else "Their places and focal lengths are biased: run again with --allow-lags, or film in step."
-    )
     period_s = float(np.nanmedian(np.diff(views.time_s, axis=1)))
     late = [(views.camera_names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
     text = ", ".join(f"{name} is {_late_text(f, period_s)} ({abs(f):.2f} frames)" for name, f in late)
+    if not late:
+        text = f"No camera is out of step; single pictures are by {1000 * lags.jitter_frames * period_s:.0f} ms (1 sd)"
+    if is_allowed:
+        effect = "Corners were moved to where the board was at the common instants."
+    else:
+        effect = f"That biases {'its place and focal length' if len(late) == 1 else 'their places and focal lengths'}."
     return Diagnostic(
         "board-clips-lag",
         Severity.INFO if is_allowed else Severity.WARNING,
-        f"The clips are out of step: {text}. {effect}",
+        f"{text}. {effect}",
         {
             "lag_s": {n: float(f) * period_s for n, f in zip(views.camera_names, lags.frames, strict=True)},
             "sd_s": {n: float(f) * period_s for n, f in zip(views.camera_names, lags.sd_frames, strict=True)},
@@ -125,13 +126,16 @@ def lag_finding(lags: Lags, views: BoardViews, *, is_allowed: bool = False) -> D
     )
 
 
+def no_lag_finding() -> Diagnostic:
+    """Return the finding that lags were to be allowed for and none could be told."""
+    message = "No lags were told from the board's motion, so that there was nothing to allow for."
+    return Diagnostic("board-clips-lag", Severity.INFO, message, {})
+
+
 def lag_advice(lags: Lags, views: BoardViews) -> str:
-    """Return what the lags do to the calibration and how to take them out, for the verdict."""
-    period_s = float(np.nanmedian(np.diff(views.time_s, axis=1)))
-    late = [(views.camera_names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
-    text = ", ".join(f"{name} is {_late_text(f, period_s)}" for name, f in late)
-    what = "its place and focal length are" if len(late) == 1 else "their places and focal lengths are"
-    return f"{text}: {what} biased; run again with --allow-lags."
+    """Return how to take the lags out, for the verdict."""
+    late = [views.camera_names[c] for c in np.flatnonzero(lags.is_late)]
+    return f"Run again with --allow-lags, which brings {', '.join(late)} in step with the others."
 
 
 def _late_text(frames: float, period_s: float) -> str:

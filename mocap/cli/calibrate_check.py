@@ -58,7 +58,15 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         fps = args.fps or ASSUMED_FPS
         assumed_hz = None if args.fps else float(fps)
         options["keypoint_set"] = args.keypoint_set
-        performer = read_performer(file.rig, args.keypoints, fps, ui, **options, is_rate_known=args.fps is not None)
+        performer = read_performer(
+            file.rig,
+            args.keypoints,
+            fps,
+            ui,
+            **options,
+            is_rate_known=args.fps is not None,
+            without="only the others are checked",
+        )
     else:
         performer = detect_performer(file.rig, args.videos, ui, **options)
     laps.lap("keypoints")
@@ -101,20 +109,24 @@ def _assumed(hz: float | None) -> list[Diagnostic]:
     return [Diagnostic("frame-rate-assumed", Severity.INFO, message, {"fps": hz})]
 
 
+def _camera_text(name: str, c: dict[str, Any], *, is_stale: bool) -> str:
+    """Return one camera's line; its errors with the moved cameras put right beside those as calibrated."""
+    error = f"reprojection {c['before']['median_px']:.1f} px"
+    if is_stale:
+        error += f", {c['after']['median_px']:.1f} px with the moved cameras put right"
+    if not c["has_moved"]:
+        return f"  {name}: {error}"
+    return (
+        f"  {name}: turned by {c['turned_deg']:.2f} ± {c['turned_sd_deg']:.2f} degrees, moved by {c['moved_mm']:.0f} ± "
+        f"{c['moved_sd_mm']:.0f} mm (confidence {confidence_text(c['confidence'])}); {error}"
+    )
+
+
 def _text(data: dict[str, Any], out: Path | None) -> str:
     what = {"do-not-fit": "the cameras do not fit the person", "unmoved": "no camera has moved"}
-    stale = f"stale, {', '.join(data['moved'])} moved"
+    stale = f"stale: {', '.join(data['moved'])} no longer stand{'s' if len(data['moved']) == 1 else ''} as calibrated"
     lines = [f"{data['rig']}: {what.get(data['verdict'], stale)}"]
-    for name, c in data["cameras"].items():
-        line = f"  {name}: reprojection {c['before']['median_px']:.1f} px"
-        if c["has_moved"]:
-            when = "before the take" if not c["since_frame"] else f"at frame {c['since_frame']}"
-            line += (
-                f", {c['after']['median_px']:.1f} px with moved cameras where they are now; turned by "
-                f"{c['turned_deg']:.2f} ± {c['turned_sd_deg']:.2f} degrees, moved by {c['moved_mm']:.0f} ± "
-                f"{c['moved_sd_mm']:.0f} mm {when} (confidence {confidence_text(c['confidence'])})"
-            )
-        lines.append(line)
+    lines += [_camera_text(name, c, is_stale=data["verdict"] == "moved") for name, c in data["cameras"].items()]
     lines += finding_lines(data["diagnostics"])
     if out is not None:
         lines.append(f"written: {out}")

@@ -18,20 +18,27 @@ if TYPE_CHECKING:
 def world_from_keypoints(rig: CameraRig, folder: Path, fps: Fraction, progress: Progress) -> WorldResult:
     """Return the rig in the world of the floor under the performer's feet, with what reading and choosing found.
 
+    Cameras without keypoints move with the others, which is said.
     Raises: what `read_keypoints`, `choose_performer` and `world_from_feet` raise.
     """
     from calibration.match import map_keypoints, not_corrected
+    from calibration.world import moved_rig
+    from mocap.cli.calibrate_keypoints import told_without
     from mocap.pose2d.assemble import assemble
     from mocap.pose2d.files import read_keypoints
     from mocap.tracking.performer import choose_performer
 
-    files = read_keypoints(folder, rig.names, fps, None, progress)
-    seen = map_keypoints(rig.cameras, files.detections)
+    files = read_keypoints(folder, rig.names, fps, None, progress, may_lack=True)
+    used = rig.in_order(tuple(files.detections))
+    seen = map_keypoints(used.cameras, files.detections)
     views = assemble(seen, {})
-    choice = choose_performer(views, rig, None, progress)
-    world = world_from_performer(rig, views.person(choice.index), fps, progress)
+    choice = choose_performer(views, used, None, progress)
+    world = world_from_performer(used, views.person(choice.index), fps, progress)
+    read = told_without(files.diagnostics, "the floor is told from the others, these cameras move with them")
     return replace(
-        world, diagnostics=(*files.diagnostics, *not_corrected(seen), *choice.diagnostics, *world.diagnostics)
+        world,
+        rig=moved_rig(rig, world.R_world_from_rig, world.t_world_from_rig_m),
+        diagnostics=(*read, *not_corrected(seen), *choice.diagnostics, *world.diagnostics),
     )
 
 

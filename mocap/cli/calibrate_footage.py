@@ -78,8 +78,8 @@ def given_lenses(
     keys = {normal_name(c): c for c in sizes_px}
     named: dict[str, Intrinsics | LensPrior] = {}
     readouts_s: dict[str, float | None] = {}
-    notes: list[Diagnostic] = []
-    entries = [_entries(t) for t in texts]
+    read = [_entries(t) for t in texts]
+    entries, notes = [cameras for cameras, _ in read], [d for _, marks in read for d in marks]
     in_files = {normal_name(n): camera for e in entries for n, camera in e.items()}
     if len(in_files.keys() & keys.keys()) == len(keys):
         named = {c: in_files[k].intrinsics for k, c in keys.items()}
@@ -101,20 +101,22 @@ def given_lenses(
     return named, readouts_s, notes
 
 
-def _entries(text: str) -> dict[str, Camera]:
-    """Return the cameras of a file by name; none for a preset."""
+def _entries(text: str) -> tuple[dict[str, Camera], list[Diagnostic]]:
+    """Return the cameras of a file by name, none for a preset, and what marks it as of a calibration that failed."""
     if text.startswith("gopro:"):
-        return {}
-    from calibration.files import read_rig
+        return {}, []
+    from calibration.failed import mark_in
+    from calibration.files import read_rig_file
 
-    return {c.name: c for c in read_rig(Path(text)).cameras}
+    file = read_rig_file(Path(text))
+    return {c.name: c for c in file.rig.cameras}, mark_in(file.diagnostics)
 
 
 def _one(
     text: str, size_px: tuple[int, int], video: Path
 ) -> tuple[Intrinsics | LensPrior, float | None, list[Diagnostic]]:
     if not text.startswith("gopro:"):
-        camera = next(iter(_entries(text).values()))
+        camera = next(iter(_entries(text)[0].values()))
         return camera.intrinsics, camera.readout_s, []
     from calibration.gopro import gopro_lens, recorded_lens
     from calibration.lens_prior import LensPrior

@@ -60,9 +60,11 @@ def read_performer(
     keypoint_set: str | None = None,
     subject_at: tuple[float, float] | None = None,
     is_rate_known: bool = True,
+    without: str,
 ) -> Performer:
     """Return the performer's keypoints out of files, read as `mocap reconstruct --keypoints` reads them.
 
+    `without` says what becomes of cameras that have no keypoints.
     Where the frame rate is only assumed, so are speeds, and a rolling shutter is not corrected, which is said.
     Raises: InputError as `read_keypoints`, `read_times`, `assemble` and `choose_performer`.
     """
@@ -73,13 +75,25 @@ def read_performer(
     files = read_keypoints(folder, rig.names, fps, keypoint_set, ui.progress, may_lack=True)
     used = rig.in_order(tuple(files.detections))
     maps = read_times(times, used.names) if times is not None else {}
-    notes = [*files.diagnostics]
+    notes = told_without(files.diagnostics, without)
     seen = files.detections
     if is_rate_known:
         seen = map_keypoints(used.cameras, seen)
     else:
         notes += _rate_unknown(used)
     return _chosen(used, seen, maps, notes, ui, subject_at)
+
+
+def told_without(found: Sequence[Diagnostic], outcome: str) -> list[Diagnostic]:
+    """Return the findings; that on cameras without keypoints says what becomes of them in this verb."""
+    from dataclasses import replace
+
+    def told(finding: Diagnostic) -> Diagnostic:
+        if finding.code != "cameras-without-video":
+            return finding
+        return replace(finding, message=f"There are no keypoints of {', '.join(finding.data['cameras'])}: {outcome}.")
+
+    return [told(d) for d in found]
 
 
 def _rate_unknown(rig: CameraRig) -> list[Diagnostic]:

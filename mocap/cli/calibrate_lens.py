@@ -47,6 +47,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
     from calibration.board_detect_source import PHOTO_SUFFIXES, is_photo
+    from calibration.failed import failed_mark, failures
     from calibration.files import beside, write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens import calibrate_lens
@@ -90,19 +91,20 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
             "rms_px": result.rms_px,
             "held_out_px": result.held_out_px,
             "n_views": result.n_views,
+            "failed": failures("", found),
             "diagnostics": [d.to_json() for d in found],
             "seconds": {"total": time.perf_counter() - start_s},
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, rig, error_px=result.rms_px)
+        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]), error_px=result.rms_px)
         (folder / beside(args.out, ".json").name).write_text(dumps(data) + "\n", "utf-8")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
         f"error {result.rms_px:.2f} px over {result.n_views} views{failed_text(data['diagnostics'])}.",
         *finding_lines(data["diagnostics"]),
     ]
-    return Result(data, "\n".join(lines))
+    return Result(data, "\n".join(lines), quality_ok=not data["failed"])
 
 
 def _require_preset(lens: str | None, model: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures
+from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures, told_without
 from mocap.cli.calibrate_output import result_file, rig_files
 from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.options import length_m
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mocap.core.diagnostics import Diagnostic
     from mocap.core.keypoints import Keypoints2D
     from mocap.core.timeline import TimeMap
+    from mocap.pose2d.detections import CameraDetections
 
 SUMMARY = "place cameras from the keypoints of a person alone, lenses known"
 EXAMPLE = """mocap calibrate people --lens cam1.toml cam2.toml --keypoints pose/ --fps 60 --height 1.78 --out rig.toml
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
+    from calibration.failed import failed_mark, failures
     from calibration.files import beside, write_rig
     from calibration.match import map_keypoints, not_corrected
     from calibration.people import calibrate_people
@@ -76,12 +78,13 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.timing import Laps
 
     laps = Laps()
-    cameras = _cameras(args.lens, args.keypoints)
+    cameras, marks = _cameras(args.lens, args.keypoints)
+    files = read_keypoints(args.keypoints, tuple(cameras), args.fps, args.keypoint_set, ui.progress, may_lack=True)
+    cameras = {name: cameras[name] for name in _seeing(files.detections)}
     lenses = {name: c.intrinsics for name, c in cameras.items()}
     readouts_s = {name: c.readout_s for name, c in cameras.items()}
-    files = read_keypoints(args.keypoints, tuple(lenses), args.fps, args.keypoint_set, ui.progress)
-    maps: dict[str, TimeMap] = read_times(args.times, tuple(lenses)) if args.times is not None else {}
-    seen = map_keypoints(cameras.values(), files.detections)
+    maps: dict[str, TimeMap] = read_times(args.times, tuple(cameras)) if args.times is not None else {}
+    seen = map_keypoints(cameras.values(), {name: files.detections[name] for name in cameras})
     views = assemble(seen, maps)
     laps.lap("keypoints")
 
@@ -96,7 +99,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("world")
     rig = world.rig if world is not None else result.rig
     report = beside(args.out, ".people.json")
-    found = [*files.diagnostics, *not_corrected(seen), *who, *result.diagnostics, *missing]
+    found = [*marks, *_unplaced(files.diagnostics), *not_corrected(seen), *who, *result.diagnostics, *missing]
     found += world.diagnostics if world is not None else ()
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
     figures = camera_figures(None, result.reprojection, result.certainty)
@@ -104,6 +107,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         {
             "file": str(args.out),
             "verdict": verdict,
+            "failed": failures(verdict, found),
             "scale_sd_share": result.scale_sd_share,
             "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in figures.items()},
             "world": world.data if world is not None else {"from": "people upright"},
@@ -113,28 +117,33 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, rig)
+        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]))
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
-    return Result(data, _text(data), quality_ok=verdict != "redo")
+    return Result(data, _text(data), quality_ok=not data["failed"])
 
 
-def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
+def _cameras(files: Sequence[Path], keypoints: Path) -> tuple[dict[str, Camera], list[Diagnostic]]:
     """Return lenses and read-outs by camera name: those in the files, or one for every folder of keypoints.
+
+    With them comes what marks files as of calibrations that failed.
 
     Files that hold one lens each under one name are told apart by their own names.
     """
     import re
     from dataclasses import replace
 
-    from calibration.files import read_rig
+    from calibration.failed import mark_in
+    from calibration.files import read_rig_file
     from mocap.pose2d.files import find_sources
 
-    rigs = {file: read_rig(file) for file in files}
+    read = {file: read_rig_file(file) for file in files}
+    rigs = {file: r.rig for file, r in read.items()}
+    marks = [d for r in read.values() for d in mark_in(r.diagnostics)]
     cameras = [(c.name, file, c) for file, rig in rigs.items() for c in rig.cameras]
     if len(cameras) == 1:
         sources = find_sources(keypoints, 0)
         found = [re.sub(r"[_\-. ]*json$|\.(json|csv)$", "", n) or n for n in sources]
-        return {name: replace(cameras[0][2], name=name) for name in found}
+        return {name: replace(cameras[0][2], name=name) for name in found}, marks
     names = [name for name, _, _ in cameras]
     if len(set(names)) < len(names):
         names = [file.stem if len(rigs[file]) == 1 else name for name, file, _ in cameras]
@@ -143,7 +152,31 @@ def _cameras(files: Sequence[Path], keypoints: Path) -> dict[str, Camera]:
         raise UsageError(
             "lens-twice", f"Two lenses are of camera {', '.join(twice)}.", "Give one lens file per camera."
         )
-    return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}
+    return {name: replace(camera, name=name) for name, (_, _, camera) in zip(names, cameras, strict=True)}, marks
+
+
+def _seeing(detections: Mapping[str, CameraDetections]) -> list[str]:
+    """Return the cameras that see anybody, all of them where fewer than two do: that is refused with its cause."""
+    import numpy as np
+
+    found = [name for name, d in detections.items() if np.isfinite(d.xy_px).any()]
+    return found if len(found) >= 2 else list(detections)
+
+
+def _unplaced(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the findings; those on cameras without a person say that they are not placed, and what to do."""
+    from dataclasses import replace
+
+    outcome = "without them it cannot be told where a camera stands; the rig is of the other cameras"
+    advice = "Detect the person in the camera's video too, or film where it sees the person, and run again"
+
+    def told(finding: Diagnostic) -> Diagnostic:
+        if finding.code != "keypoints-camera-without-people":
+            return finding
+        name = finding.data["camera"]
+        return replace(finding, message=f"There are no people in the keypoints of {name}: {outcome}. {advice}.")
+
+    return [told(d) for d in told_without(found, f"{outcome}. {advice}")]
 
 
 def _placed(

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.exchange import require_not_exchanged
+    from calibration.failed import failed_mark, failures, without_mark
     from calibration.files import beside, read_rig_file, write_rig
     from calibration.refine import MIN_SCORE, refine_extrinsics
     from mocap.core.jsontext import dumps, jsonable
@@ -54,6 +55,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         times=args.times,
         keypoint_set=args.keypoint_set,
         subject_at=args.subject_at,
+        without="they stay as they were calibrated, the others are refined",
     )
     require_not_exchanged(file.rig, performer.alone, MIN_SCORE)
     laps.lap("keypoints")
@@ -70,6 +72,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
             "rig": str(args.rig),
             "file": str(args.out),
             "verdict": verdict,
+            "failed": failures(verdict, found),
             "is_refined": result.is_refined,
             "summary": dict(result.summary),
             "cameras": {
@@ -82,11 +85,12 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, result.rig)
+        kept = without_mark(file.diagnostics) if result.is_refined else file.diagnostics
+        write_rig(folder / args.out.name, result.rig, [*kept, *failed_mark(data["failed"])])
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
         for clocks in files[2:]:
             (folder / clocks.name).write_text(dumps(_clocks(result, performer)) + "\n", "utf-8")
-    return Result(data, _text(data), quality_ok=verdict != "redo")
+    return Result(data, _text(data), quality_ok=not data["failed"])
 
 
 def _verdict(result: RefineResult) -> str:

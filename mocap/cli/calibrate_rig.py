@@ -77,10 +77,11 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
+    from calibration.failed import failed_mark
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens_prior import preset_findings
-    from calibration.report import is_usable, rig_report, write_rig_report
+    from calibration.report import rig_report, write_rig_report
     from calibration.rig import calibrate_rig
     from mocap.core.jsontext import jsonable
     from mocap.core.publish import published_set
@@ -119,13 +120,13 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     )
     kept = None
     with published_set(args.out.parent) as folder:
-        if not is_usable(result, found):
+        if data["failed"]:
             kept = keep_before(args.out, folder)
-        write_rig(folder / args.out.name, rig, error_px=data["rms_px"])
+        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]), error_px=data["rms_px"])
         written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
     files = [args.out.parent / f.name for f in written]
     data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files], "kept": kept and str(kept)})
-    return Result(data, _text(data, args.out, files), quality_ok=is_usable(result, found))
+    return Result(data, _text(data, args.out, files), quality_ok=not data["failed"])
 
 
 def _clocks(file: Path | None, videos: dict[str, Path]) -> dict[str, TimeMap] | None:
@@ -281,15 +282,15 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
         f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
-        + f"; {figure(data['rms_px'], 2, 'px')}"
-        + (f", {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
-        + (" (held out)" if data["lengths"]["held_out"] else "")
+        + f"; corners to {figure(data['rms_px'], 2, 'px')} (rms)"
+        + (f" and {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
+        + (" (on views held out)" if data["lengths"]["held_out"] else "")
     ]
     for name, c in data["cameras"].items():
         lines.append(
             f"  {name}: {figure(c['rms_px'], 2, 'px')} over {c['n_views']} views, {c['coverage_share']:.0%} of the "
             f"picture covered, focal {figure(c['focal_px'][0], 1, 'px')}, "
-            f"place to {figure(c['center_sd_mm'], 1, 'mm')} among the cameras"
+            f"placed to {figure(c['center_sd_mm'], 1, 'mm')} (1 sd)"
         )
     lines += [f"  do: {a}" for a in data["advice"]]
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]

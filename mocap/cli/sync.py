@@ -51,16 +51,18 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     methods = _methods(args)
     import numpy as np
 
-    from calibration.files import read_rig
+    from calibration.failed import mark_in
+    from calibration.files import read_rig_file
     from mocap.core.jsontext import write_json
     from mocap.sync.picture import write_picture
     from mocap.sync.synchronise import synchronise
     from sessions.outputs import is_good
 
     writable_folder(args.out.absolute().parent)
-    rig = None if args.rig is None else read_rig(args.rig)
+    file = None if args.rig is None else read_rig_file(args.rig)
+    rig = None if file is None else file.rig
     clap = None if args.clap_at is None else np.array(args.clap_at)
-    found: list[Diagnostic] = []
+    found: list[Diagnostic] = [] if file is None else mark_in(file.diagnostics)
     if args.keypoints is not None:
         sources = _from_keypoints(args, rig, found, ui)
     else:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from calibration.board import parse_board
-from calibration.files import read_rig, write_rig
+from calibration.failed import failed_mark
+from calibration.files import read_rig, read_rig_file, write_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
 from tests.calibration.board_clips import N_FRAMES, Edit, arc_rig, film
@@ -90,6 +91,7 @@ def findings(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 GOOD = (as_it_is, as_it_is, as_it_is)
 TWO = GOOD[:2]
+FAILED_FIGURES = "Figures of a failed calibration: not to be relied on."
 
 
 @pytest.mark.parametrize(
@@ -143,14 +145,27 @@ def test_a_wrong_square_size_shows_by_a_measured_distance(clips: Clips, tmp_path
     spec = "charuco:5x7:square=0.09:marker=0.0675:dict=4X4_50"
     out = tmp_path / "rig.toml"
     assert calibrate(out, clips(*GOOD), "--distance", f"cam1,cam2,{true_m:.3f}", spec=spec) == 3
-    found = findings(said(capsys))["board-scale-wrong"]
+    data = said(capsys)
+    found = findings(data)["board-scale-wrong"]
     assert "1.11" in found["message"]
     assert "measure the print and run again" in found["message"]
+    # Whoever meets its figures or its cameras later is told that they failed.
+    assert data["failed"] == json.loads(out.with_suffix(".json").read_text("utf-8"))["failed"] == ["board-scale-wrong"]
+    page = out.with_suffix(".html").read_text("utf-8")
+    assert "<h1>FAILED calibration of 3 cameras</h1>" in page
+    assert "Good: use it" not in page
+    assert page.count(FAILED_FIGURES) == 4
+    [mark] = [d for d in read_rig_file(out).diagnostics if d.code == "calibration-failed"]
+    assert "board-scale-wrong" in mark.message
 
 
 def test_good_footage_gives_the_rig_it_was_filmed_with(clips: Clips, tmp_path: Path, capsys: Capture) -> None:
     assert calibrate(tmp_path / "rig.toml", clips(*GOOD)) == 0
-    codes = findings(said(capsys))
+    data = said(capsys)
+    codes = findings(data)
+    assert data["failed"] == []
+    assert FAILED_FIGURES not in (tmp_path / "rig.html").read_text("utf-8")
+    assert "calibration-failed" not in {d.code for d in read_rig_file(tmp_path / "rig.toml").diagnostics}
     assert not {"board-lengths-contradict", "board-has-more-rows", "board-symmetric"} & set(codes)
     rig = read_rig(tmp_path / "rig.toml")
     for c in (0, 1, 2):
@@ -159,14 +174,17 @@ def test_good_footage_gives_the_rig_it_was_filmed_with(clips: Clips, tmp_path: P
     assert apart[0] == pytest.approx(apart[1], rel=0.004)
 
 
-def test_cameras_keep_the_read_out_times_of_their_lens_files(clips: Clips, tmp_path: Path) -> None:
+def test_cameras_keep_the_read_out_times_of_their_lens_files_and_are_told_of_those_that_failed(
+    clips: Clips, tmp_path: Path, capsys: Capture
+) -> None:
     lenses = CameraRig(RIG.cameras[:2]).with_readouts({"cam2": 0.0089})
-    write_rig(tmp_path / "lenses.toml", lenses)
+    write_rig(tmp_path / "lenses.toml", lenses, failed_mark(["redo"]))
     assert calibrate(tmp_path / "rig.toml", clips(as_it_is, as_it_is), "--lens", str(tmp_path / "lenses.toml")) in (
         0,
         3,
     )
     assert [c.readout_s for c in read_rig(tmp_path / "rig.toml").cameras] == [None, 0.0089]
+    assert "(redo)" in findings(said(capsys))["calibration-failed"]["message"]
 
 
 def test_where_all_videos_are_mirrored_the_result_is_no_good_and_that_is_said(

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.files import read_rig, write_rig
+from calibration.failed import failed_mark
+from calibration.files import read_rig, read_rig_file, write_rig
 from calibration.world import moved_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
@@ -71,13 +72,17 @@ def nudged(rig: CameraRig, camera: int, deg: float = 0.8, mm: float = 40.0) -> C
 def test_a_stale_rig_is_refined_with_figures_per_camera(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1))
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"]))
     out = tmp_path / "rig2.toml"
     arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--clocks", "--json"]
     assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 0
     data = said(capsys)
     assert data["is_refined"] is True
     assert data["verdict"] in ("good", "usable")
+    assert data["failed"] == []
+    # The mark of the calibration that it began from is told, and gone from the rig that was solved anew.
+    assert "calibration-failed" in {d["code"] for d in data["diagnostics"]}
+    assert "calibration-failed" not in {d.code for d in read_rig_file(out).diagnostics}
     camera = data["cameras"]["cam2"]
     assert camera["after"]["median_px"] < 0.7 * camera["before"]["median_px"]
     assert camera["certainty"]["center_sd_mm"] > 0
@@ -87,6 +92,20 @@ def test_a_stale_rig_is_refined_with_figures_per_camera(
     assert max(abs(c["offset_s"]) for c in clocks["cameras"].values()) < 0.01
     moved_m = np.linalg.norm(read_rig(out)["cam2"].center_world_m - take.rig["cam2"].center_world_m)
     assert moved_m < 0.025
+
+
+def test_a_rig_that_could_not_be_refined_is_marked_as_failed(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose, out = tmp_path / "pose", tmp_path / "rig2.toml"
+    for folder in (take.folder / "pose").iterdir():
+        (pose / folder.name).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:4]:
+            (pose / folder.name / file.name).symlink_to(file)
+    arguments = ["--keypoints", str(pose), "--fps", str(FPS), "--out", str(out), "--json"]
+    assert main(["calibrate", "refine", str(take.folder / "rig.toml"), *arguments]) == 3
+    assert said(capsys)["failed"] == ["redo"]
+    assert "calibration-failed" in {d.code for d in read_rig_file(out).diagnostics}
 
 
 def test_a_moved_camera_fails_the_check_and_is_named(
@@ -102,20 +121,64 @@ def test_a_moved_camera_fails_the_check_and_is_named(
     assert json.loads((tmp_path / "check.json").read_text("utf-8")) == data
 
 
+def without(take: Take, camera: str, folder: Path) -> Path:
+    """The take's keypoints but for one camera's."""
+    pose = folder / "pose"
+    pose.mkdir()
+    for path in sorted((take.folder / "pose").iterdir()):
+        if camera not in path.name:
+            (pose / path.name).symlink_to(path)
+    return pose
+
+
+def lacking(data: dict) -> tuple[list[str], str]:
+    """The cameras that a result says it had no keypoints of, and how."""
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
+    return finding["data"]["cameras"], finding["message"]
+
+
 def test_a_camera_without_keypoints_is_left_out_of_the_check_and_named(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pose = tmp_path / "pose"
-    pose.mkdir()
-    for path in sorted((take.folder / "pose").iterdir()):
-        if "cam3" not in path.name:
-            (pose / path.name).symlink_to(path)
+    pose = without(take, "cam3", tmp_path)
     status = main(["calibrate", "check", str(take.folder / "rig.toml"), "--keypoints", str(pose), "--json"])
     data = said(capsys)
     assert (status, data["verdict"]) == (0, "unmoved")
     assert sorted(data["cameras"]) == ["cam1", "cam2", "cam4"]
-    [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
-    assert finding["data"]["cameras"] == ["cam3"]
+    assert lacking(data) == (["cam3"], "There are no keypoints of cam3: only the others are checked.")
+
+
+def test_a_camera_without_keypoints_is_not_placed_and_the_others_are(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose, out = without(take, "cam3", tmp_path), tmp_path / "rig.toml"
+    arguments = ["--lens", str(take.folder / "rig.toml"), "--keypoints", str(pose), "--fps", str(FPS)]
+    bone = ["--bone", f"LHip-LKnee={take.thigh_m:.4f}"]
+    assert main(["calibrate", "people", *arguments, *bone, "--out", str(out), "--json"]) == 0
+    data = said(capsys)
+    assert read_rig(out).names == ("cam1", "cam2", "cam4")
+    cameras, message = lacking(data)
+    assert cameras == ["cam3"]
+    assert "the rig is of the other cameras" in message
+    assert "run again" in message
+    gap = np.linalg.norm(read_rig(out)["cam1"].center_world_m - read_rig(out)["cam4"].center_world_m)
+    true = np.linalg.norm(take.rig["cam1"].center_world_m - take.rig["cam4"].center_world_m)
+    assert gap == pytest.approx(true, abs=0.08)
+
+
+def test_a_camera_that_sees_nobody_is_not_placed_and_the_others_are(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose, out = without(take, "cam2", tmp_path), tmp_path / "rig.toml"
+    (pose / "cam2_json").mkdir()
+    for n in range(3):
+        (pose / "cam2_json" / f"cam2_{n:012d}_keypoints.json").write_text('{"version": 1.3, "people": []}', "utf-8")
+    arguments = ["--lens", str(take.folder / "rig.toml"), "--keypoints", str(pose), "--fps", str(FPS)]
+    bone = ["--bone", f"LHip-LKnee={take.thigh_m:.4f}"]
+    assert main(["calibrate", "people", *arguments, *bone, "--out", str(out), "--json"]) == 0
+    assert read_rig(out).names == ("cam1", "cam3", "cam4")
+    [finding] = [d for d in said(capsys)["diagnostics"] if d["code"] == "keypoints-camera-without-people"]
+    assert "cam2: without them it cannot be told where a camera stands" in finding["message"]
 
 
 def test_cameras_are_placed_from_people_and_a_bone(
@@ -130,11 +193,12 @@ def test_cameras_are_placed_from_people_and_a_bone(
         "--bone",
         f"LHip-LKnee={take.thigh_m:.4f}",
     ]
-    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002))
+    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"]))
     lens = ["--lens", str(tmp_path / "lenses.toml")]
     assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
     data = said(capsys)
     assert {c.readout_s for c in read_rig(out).cameras} == {0.002}
+    assert "calibration-failed" in {d["code"] for d in data["diagnostics"]}
     found, true = (np.stack([r[n].center_world_m for n in take.rig.names]) for r in (read_rig(out), take.rig))
     gap, true_gap = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (found, true))
     assert np.abs(gap - true_gap).max() < 0.08
@@ -153,11 +217,12 @@ def test_keypoints_of_rolling_shutters_are_taken_back_before_cameras_are_judged(
     from mocap.core.progress import NoProgress
 
     pose, fps = take.folder / "pose", Fraction(FPS)
-    as_seen = read_performer(take.rig, pose, fps, Ui(NoProgress())).alone
-    back = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress())).alone
+    as_seen = read_performer(take.rig, pose, fps, Ui(NoProgress()), without="").alone
+    back = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress()), without="").alone
     assert np.nanmax(np.abs(back.xy_px - as_seen.xy_px)) > 3.0
     # At a rate that is only assumed no speed is known.
-    blind = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress()), is_rate_known=False)
+    options = {"is_rate_known": False, "without": ""}
+    blind = read_performer(late(take.rig, 0.05), pose, fps, Ui(NoProgress()), **options)
     np.testing.assert_array_equal(blind.alone.xy_px, as_seen.xy_px)
     assert "rolling-shutter-not-corrected" in [d.code for d in blind.diagnostics]
 
@@ -175,27 +240,40 @@ def test_a_check_without_a_frame_rate_says_that_rolling_shutters_are_left(
     assert "rolling-shutter-not-corrected" not in codes[1]
 
 
-def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path) -> None:
-    from mocap.cli.calibrate_feet import world_from_keypoints
-
+def walked(take: Take, folder: Path, cameras: tuple[str, ...]) -> CameraRig:
+    """Write the keypoints of somebody who walks on the floor z = 0, and return the rig as if no floor were known."""
     kinds = load_keypoint_set("halpe26")
     landmarks, time_s = walker()
     xyz = np.full((len(time_s), len(kinds), 3), np.nan)
     for name, track in landmarks.items():
         xyz[:, kinds.landmarks.index(name)] = track - [0.5, 0.2, 0.0]
-    rng, cameras = np.random.default_rng(1), {}
-    for c in take.rig.cameras:
+    rng, seen = np.random.default_rng(1), {}
+    for c in take.rig.in_order(cameras).cameras:
         k = c.intrinsics
         xy = project(xyz @ c.R_cam_from_world.T + c.t_cam_from_world_m, k.focal_px, k.center_px, k.distortion)
         xy = (xy + rng.normal(0, 1.0, xy.shape))[:, None]
         score = np.isfinite(xy).all(-1).astype(float)
-        cameras[c.name] = CameraDetections(kinds, xy, score, time_s, k.size_px)
-    write_openpose(tmp_path / "pose", cameras)
-    R = quat_to_matrix(quat_exp(np.array([0.4, -0.9, 1.7])))
-    floating = moved_rig(take.rig, R, np.array([1.0, -2.0, 3.0]))
+        seen[c.name] = CameraDetections(kinds, xy, score, time_s, k.size_px)
+    write_openpose(folder, seen)
+    return moved_rig(take.rig, quat_to_matrix(quat_exp(np.array([0.4, -0.9, 1.7]))), np.array([1.0, -2.0, 3.0]))
+
+
+@pytest.mark.parametrize("lacks", ["", "cam2"])
+def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path, lacks: str) -> None:
+    from mocap.cli.calibrate_feet import world_from_keypoints
+
+    floating = walked(take, tmp_path / "pose", tuple(n for n in take.rig.names if n != lacks))
     result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress())
     placed = result.rig
-    assert "performer-chosen" in {d.code for d in result.diagnostics}
+    codes = {d.code: d for d in result.diagnostics}
+    assert "performer-chosen" in codes
+    assert ("cameras-without-video" in codes) == bool(lacks)
+    if lacks:
+        assert (
+            "the floor is told from the others, these cameras move with them" in codes["cameras-without-video"].message
+        )
+    # Cameras without keypoints are in the world as well.
+    assert placed.names == take.rig.names
     for name in take.rig.names:
         a, b = placed[name], take.rig[name]
         assert a.center_world_m[2] == pytest.approx(b.center_world_m[2], abs=0.06)

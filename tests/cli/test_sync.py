@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibration.failed import failed_mark
+from calibration.files import read_rig, write_rig
 from mocap.cli.main import main
 from mocap.core.timeline import TimeMap
 from mocap.pose2d.times import read_times
@@ -82,6 +84,14 @@ def test_a_camera_of_the_rig_without_keypoints_is_left_out_and_named(
     assert sorted(data["cameras"]) == ["cam1", "cam2"]
     [finding] = [d for d in data["diagnostics"] if d["code"] == "cameras-without-video"]
     assert finding["data"]["cameras"] == ["cam3"]
+
+
+def test_a_rig_of_a_failed_calibration_is_named(take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rig(tmp_path / "rig.toml", read_rig(take / "rig.toml"), failed_mark(["board-scale-wrong"]))
+    given = ("--keypoints", take / "keypoints", "--fps", "60", "--rig", tmp_path / "rig.toml")
+    _, data = run(capsys, *given, "--out", tmp_path / "sync.json")
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "calibration-failed"]
+    assert "board-scale-wrong" in finding["message"]
 
 
 def test_the_evidence_is_drawn_beside_the_result(

@@ -1,0 +1,56 @@
+"""What a check of the cameras says of each, and what of it the user must hear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mocap.core.diagnostics import Diagnostic, Severity
+
+
+@dataclass(frozen=True)
+class CameraCheck:
+    """What the take says of one camera."""
+
+    has_moved: bool
+    turned_deg: float
+    moved_mm: float
+    shift_px: float
+    """Median distance by which the person is displaced in this camera's picture."""
+    confidence: float
+    """0..1 that the camera stands elsewhere than calibrated."""
+    since_frame: int | None
+    """Frame of the camera at which the movement happened; 0: before the take; None: not moved."""
+    turned_sd_deg: float = 0.0
+    moved_sd_mm: float = 0.0
+    """1 standard deviation of the pose that the camera was found in, per axis."""
+    clock_s: float = 0.0
+    """What the camera's clock is to be corrected by; 0 where it agrees with the others."""
+
+
+def check_findings(cameras: dict[str, CameraCheck], assumed_hz: float | None) -> tuple[Diagnostic, ...]:
+    """Return what the user must hear."""
+    moved = {name: c for name, c in cameras.items() if c.has_moved}
+    clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
+    out: list[Diagnostic] = []
+    if moved:
+        since: dict[str, list[str]] = {}
+        for name, c in moved.items():
+            since.setdefault(f"at about frame {c.since_frame}" if c.since_frame else "before the take", []).append(name)
+        text = ", ".join(f"{' and '.join(names)} moved {when}" for when, names in since.items())
+        doubt = " With two cameras it may be the other one." if len(cameras) == 2 else ""
+        message = (
+            f"The calibration no longer holds: {text}.{doubt} Calibrate again, or refine the rig from this take "
+            "(mocap calibrate refine)."
+        )
+        data = {name: vars(c) for name, c in moved.items()}
+        out.append(Diagnostic("camera-moved", Severity.QUALITY, message, data))
+    else:
+        out.append(Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}))
+    if clocks:
+        text = ", ".join(
+            f"{name} by " + (f"{s * assumed_hz:+.1f} frames" if assumed_hz else f"{1e3 * s:+.0f} ms")
+            for name, s in clocks.items()
+        )
+        message = f"Clocks do not agree; to be corrected: {text}. Synchronise the take, or give its clocks."
+        out.append(Diagnostic("camera-clock-off", Severity.WARNING, message, {"clock_s": clocks}))
+    return tuple(out)
