@@ -165,7 +165,7 @@ def peak_speed_ratio(xyz_m: np.ndarray, truth_m: np.ndarray) -> str:
 
 
 def oracle(take: Take) -> str:
-    """Return MPJPE, p95 and acceleration error of the frame-wise reference that is told every outlier."""
+    """Return MPJPE, p95, acceleration error and wrist peaks of the frame-wise reference that is told every outlier."""
     module = bench_module("reference_dlt")
     d = take.detections
     xyc = np.concatenate([np.nan_to_num(d.xy_px[:, :, 0]), d.score[:, :, 0, :, None]], axis=-1).astype(float)
@@ -174,7 +174,8 @@ def oracle(take: Take) -> str:
     with np.errstate(all="ignore"):
         xyz, _, _ = module.triangulate(take.rig_file.parent, "oracle", fc=6.0)
     m = scored(xyz, take.truth_m)
-    return f"{m['mpjpe_mm']:.2f}/{m['p95_mm']:.2f} mm, acceleration {m['acc_err_mean_m_s2']:.2f} m/s2"
+    figures = f"{m['mpjpe_mm']:.2f}/{m['p95_mm']:.2f} mm, acceleration {m['acc_err_mean_m_s2']:.2f} m/s2"
+    return f"{figures}, wrist peaks {peak_speed_ratio(xyz, take.truth_m)}"
 
 
 def scored(xyz_m: np.ndarray, truth_m: np.ndarray) -> dict[str, float]:

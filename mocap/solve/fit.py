@@ -31,7 +31,7 @@ MAX_EXCESS_DEG = 1.0
 MODEL_SIGMA_M = 0.01
 """Points leave the rigid body by about this much (soft tissue, detector bias): added to their own uncertainty."""
 ROBUST_SCALE_SQUARED = 12.0
-DAMPING = 1e-3
+DAMPING = 3e-4
 MAX_STEP_RAD = 0.5
 """Angles move at most this far per iteration: beyond, the linearisation is worth nothing."""
 
@@ -276,7 +276,7 @@ def _add_contacts(
 
 
 def _damp(hessian: np.ndarray) -> None:
-    """Add a thousandth of the diagonal, in place (K. Levenberg, 1944)."""
+    """Add a small share of the diagonal, in place (K. Levenberg, 1944)."""
     diagonal = np.einsum("fii->fi", hessian)
     diagonal += DAMPING * diagonal + 1e-9
 

@@ -221,22 +221,36 @@ def _head(landmarks: dict[str, np.ndarray], chest: np.ndarray) -> np.ndarray:
 
 
 STRAIGHT = np.sin(np.radians(15.0))
-"""Below this bend the plane of a limb is mostly noise."""
+"""Below this bend the plane of a limb is mostly noise, and may be that of a joint that bends a little backwards."""
+CARRIED_FRAMES = 31
+SMOOTH_FRAMES = 7
 
 
 def _bend_axis(upper: np.ndarray, lower: np.ndarray, fallback: np.ndarray) -> np.ndarray:
     """Return the axis [frame 3] about which `upper` turns into `lower`.
 
-    Where the limb is nearly straight the anatomical `fallback` decides, and time smooths the change between the two:
-    elbows and knees do not bend backwards, so a small bend against the fallback is noise.
+    Where the limb is nearly straight, the frames around in which it bends decide, or the anatomical `fallback` where
+    none does, and time smooths the change: elbows and knees hardly bend backwards, so a small bend against these is
+    noise or a joint beyond straight, and no reason to turn the limb about itself.
     """
     fallback = _unit(fallback)
     axis = np.cross(_unit(upper), _unit(lower))
-    backwards = ((axis * fallback).sum(-1) < 0) & (np.linalg.norm(axis, axis=-1) < STRAIGHT)
-    axis = np.where(backwards[:, None], 0.0, axis) + 0.5 * STRAIGHT * fallback
-    kernel = np.hanning(9)[1:-1] / np.hanning(9).sum()
-    padded = np.pad(axis, ((3, 3), (0, 0)), mode="edge")
-    return np.stack([np.convolve(padded[:, i], kernel, mode="valid") for i in range(3)], axis=1)
+    across = np.cross(_unit(upper), fallback)
+    # about the upper segment, counted from the fallback, so that turns of the whole limb do not count
+    turned = (axis * fallback).sum(-1) + 1j * (axis * across).sum(-1)
+    usual = _averaged(np.nan_to_num(turned), CARRIED_FRAMES) + 0.1 * STRAIGHT
+    usual = usual / np.maximum(np.abs(usual), 1e-9)
+    carried = usual.real[:, None] * fallback + usual.imag[:, None] * across
+    backwards = ((axis * carried).sum(-1) < 0) & (np.linalg.norm(axis, axis=-1) < STRAIGHT)
+    axis = np.where(backwards[:, None], 0.0, axis) + 0.5 * STRAIGHT * carried
+    return np.stack([_averaged(axis[:, i], SMOOTH_FRAMES) for i in range(3)], axis=1)
+
+
+def _averaged(values: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return the mean [frame] over an odd number of frames around, weighted by a Hann window."""
+    half = n_frames // 2
+    kernel = np.hanning(n_frames + 2)[1:-1]
+    return np.convolve(np.pad(values, half, mode="edge"), kernel / kernel.sum(), mode="valid")
 
 
 def _arm(landmarks: dict[str, np.ndarray], side: str, chest: np.ndarray) -> dict[str, np.ndarray]:
