@@ -168,6 +168,8 @@ def detect_videos(
                     stop,
                     QUALITIES[quality].stride(known[name].fps),
                     Checkpoints((unfinished or {}).get(name)),
+                    # Decoding alone with its share: more threads only take processor time from the model.
+                    max(1, (os.cpu_count() or 1) // n_workers),
                 )
                 for name in order
             }
@@ -218,6 +220,7 @@ def _detect(
     stop: threading.Event,
     stride: int,
     checkpoints: Checkpoints,
+    n_decoder_threads: int,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
     begin, n_before = checkpoints.begin, checkpoints.n_decoded
@@ -226,7 +229,7 @@ def _detect(
     checkpoints.is_decoded = wanted.is_decoded
 
     def pictures() -> Iterator[Frame]:
-        for frame in frames(info.path, info, only=wanted, begin=begin):
+        for frame in frames(info.path, info, only=wanted, begin=begin, n_threads=n_decoder_threads):
             if stop.is_set():
                 return
             yield frame

@@ -18,6 +18,7 @@ from mocap.core.progress import NoProgress
 from mocap.media import packages
 from mocap.media.decode import frames
 from mocap.media.packages import MEDIAPIPE_POSE, fetch
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d import blazepose
 from mocap.pose2d.blazepose import BlazePose
@@ -211,7 +212,7 @@ def test_looking_again_in_crops_around_the_keypoints_finds_the_same(
 
 def test_an_empty_room_has_nobody(model: BlazePose, footage: VideoInfo) -> None:
     wall = np.full((1920, 1088, 3), 120, np.uint8)
-    blank = (f._replace(rgb=wall) for f in itertools.islice(frames(footage.path, footage), 3))
+    blank = (f._replace(picture=Picture.of(wall)) for f in itertools.islice(frames(footage.path, footage), 3))
     xy, score = model.estimate(blank, footage)
     assert xy.shape == (100, 0, 33, 2)
     assert score.shape == (100, 0, 33)
@@ -222,13 +223,14 @@ def test_with_the_flip_test_a_mirrored_picture_has_the_mirrored_answer(footage: 
     flipping = BlazePose(flip_test=True)
     assert "flip" in flipping.identity.runtime
     frame = next(iter(frames(footage.path, footage)))
+    frame = frame._replace(picture=Picture.of(frame.rgb))
     last = footage.width_px - 1
     here = np.full((footage.n_frames, 1), np.nan)
     center, size, turn = np.repeat(here[..., None], 2, axis=-1), here.copy(), here.copy()
     center[0, 0], size[0, 0], turn[0, 0] = (540, 960), 1200, 0.1
     xy, score = flipping.estimate([frame], footage, Crops(center, size, turn))
     center[0, 0, 0] = last - 540
-    mirrored = frame._replace(rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
+    mirrored = frame._replace(picture=Picture.of(np.ascontiguousarray(frame.rgb[:, ::-1])))
     other_xy, other_score = flipping.estimate([mirrored], footage, Crops(center, size, -turn))
     back = list(flipping.keypoint_set.mirror)
     np.testing.assert_allclose(other_xy[0, 0, back] * (-1, 1) + (last, 0), xy[0, 0], atol=1.5)

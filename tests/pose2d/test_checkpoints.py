@@ -12,6 +12,7 @@ import pytest
 
 from mocap.media.decode import Frame
 from mocap.media.encode import write_video
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
@@ -43,17 +44,17 @@ class Scene:
         for f in range(begin, N_FRAMES):
             if f == breaks_at:
                 raise Broken
-            yield Frame(f, f / 60, np.full((1, 1, 3), f, np.int64))
+            yield Frame(f, f / 60, Picture.of(np.full((1, 1, 3), f, np.int64)))
 
-    def look(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
-        f = int(picture[0, 0, 0])
+    def look(self, picture: Picture, tracks: PersonTracks) -> list[Sighting]:
+        f = int(picture.rgb[0, 0, 0])
         hips = [np.array([100.0 + f, 200.0]), np.array([400.0 - f, 220.0 + tracks.n_updates])]
         seen = [hips[0]] if f % 70 < 50 else []
         seen += [hips[1]] if f % 90 > 20 else []
         return [Sighting(h, h + [0.0, -60.0], 0.7) for h in seen]
 
-    def find(self, picture: np.ndarray, place: Sighting) -> Future[Found]:
-        f = int(picture[0, 0, 0])
+    def find(self, picture: Picture, place: Sighting) -> Future[Found]:
+        f = int(picture.rgb[0, 0, 0])
         self.asked.append(f)
         xy = place.hip_px + np.array([[0, 0], [3, 5], [np.sin(f), 1 / 3]])
         answer: Future[Found] = Future()
@@ -108,9 +109,9 @@ def test_a_damaged_part_is_done_again_with_all_after_it(info: VideoInfo, tmp_pat
 def test_given_crops_continue_too(tmp_path: Path) -> None:
     crops = Crops(np.ones((N_FRAMES, 1, 2)), np.full((N_FRAMES, 1), 9.0), np.zeros((N_FRAMES, 1)))
 
-    def find(picture: np.ndarray, *_place: object) -> Future[tuple[np.ndarray, np.ndarray]]:
+    def find(picture: Picture, *_place: object) -> Future[tuple[np.ndarray, np.ndarray]]:
         answer: Future[tuple[np.ndarray, np.ndarray]] = Future()
-        answer.set_result((np.full((N_POINTS, 2), picture[0, 0, 0]), np.full(N_POINTS, 0.5)))
+        answer.set_result((np.full((N_POINTS, 2), picture.rgb[0, 0, 0]), np.full(N_POINTS, 0.5)))
         return answer
 
     def go(pictures: Iterable[Frame], kept: Checkpoints) -> np.ndarray:
