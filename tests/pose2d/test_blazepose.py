@@ -105,21 +105,28 @@ def test_a_point_moves_to_the_peak_of_its_heatmap_nearby() -> None:
     maps[30, 20, 2] = -1.0  # no peak
     maps[0, 0, 3] = 6.0
     start = np.array([[20.5, 31.5], [20.5, 31.5], [20.5, 31.5], [0.2, 0.2], [70.0, -8.0]]) / 64
-    out = refine_on_heatmaps(start, maps)
+    out, peak = refine_on_heatmaps(start, maps)
     np.testing.assert_allclose(out[0] * 64, (21.5, 30.0), atol=1e-4)
     np.testing.assert_allclose(out[1:3], start[1:3])
     np.testing.assert_allclose(out[3] * 64, (0, 0), atol=1e-4)
     np.testing.assert_allclose(out[4], start[4])
+    np.testing.assert_allclose(peak, [*sigmoid(np.array([6.0, -20.0, -1.0, 6.0])), 0.0], atol=1e-9)
 
 
-def test_the_score_is_visibility_times_presence() -> None:
+def test_a_point_is_as_sure_as_the_less_sure_of_both_answers() -> None:
     raw = np.zeros((39, 5))
     raw[:, :2] = 128.0
     raw[4, 3:] = 2.0, -1.0
-    xy, score = decode_landmarks(raw, np.full((64, 64, 39), -20.0))
-    np.testing.assert_allclose(xy[4], (0.5, 0.5))
+    maps = np.full((64, 64, 39), 20.0)
+    maps[..., 6] = -20.0
+    maps[..., 7] = -2.0
+    maps[32, 3, 7] = 20.0  # a peak, but not where the point is
+    xy, score = decode_landmarks(raw, maps)
+    np.testing.assert_allclose(xy[6:8], 0.5)
     assert score[4] == pytest.approx(sigmoid(np.array(2.0)) * sigmoid(np.array(-1.0)))
     assert score[5] == pytest.approx(0.25)
+    assert score[6] == pytest.approx(0.0, abs=1e-8)
+    assert score[7] == pytest.approx(sigmoid(np.array(-2.0)))
 
 
 # --- cards and weights ------------------------------------------------------------------------------------------------
