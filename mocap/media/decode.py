@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SEEK_FROM = 240
 """A beginning nearer than this to the file's own is reached by decoding: a few seconds at most."""
+MAX_NAMED, MAX_LISTED = 5, 50
+"""Runs of frames that could not be decoded: how many a message names, and its data lists."""
 RUN_UP = 120
 """A key frame is looked for this many frames before the beginning, so that no picture across two groups is lost."""
 
@@ -51,7 +53,7 @@ def frames(
 ) -> Iterator[Frame]:
     """Yield a video's pictures in presentation order, turned upright.
 
-    Frames that cannot be decoded are left out (the index then skips them) and counted in a `video-frames-lost`
+    Frames that cannot be decoded are left out (the index then skips them) and named in a `video-frames-lost`
     diagnostic that is appended to `diagnostics` at the end; nothing is raised for them.
 
     Args:
@@ -67,28 +69,35 @@ def frames(
     """
     file = Path(path)
     info = info or probe(file)
-    n = min(begin, info.n_frames)
+    is_decoded = np.arange(info.n_frames) < begin
     part_begin = 0
     developer = Developer(info.rotation_deg)
     for part in info.files:
         if part_begin + part.n_frames > begin:
             for index, frame in _indexed(part, info, part_begin, begin, n_threads):
-                n += 1
+                is_decoded[index] = True
                 if only is not None and index not in only:
                     continue
                 yield Frame(index, float(info.time_s[index]), developer.picture(frame))
         part_begin += part.n_frames
-    if n < info.n_frames and diagnostics is not None:
-        diagnostics.append(frames_lost(file.name, n, info.n_frames))
+    if diagnostics is not None and not is_decoded.all():
+        diagnostics.append(frames_lost(info, is_decoded))
 
 
-def frames_lost(name: str, n_decoded: int, n_frames: int) -> Diagnostic:
-    """Return what is said of a video of which not every frame could be decoded."""
+def frames_lost(info: VideoInfo, is_decoded: np.ndarray) -> Diagnostic:
+    """Return what is said of a video of which not every frame could be decoded, given bool [frame]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], is_decoded, [True]])))
+    runs = [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
+    named = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:MAX_NAMED]]
+    n = int(np.count_nonzero(~is_decoded))
+    which = ", ".join([*named, *(["..."] if len(runs) > MAX_NAMED else [])])
+    message = f"{info.path.name}: {n} of {len(is_decoded)} frames could not be decoded and are left out: {which}"
+    message += f" (the first at {info.time_s[runs[0][0]]:.2f} s)."
     return Diagnostic(
         "video-frames-lost",
         Severity.WARNING,
-        f"{name}: {n_frames - n_decoded} of {n_frames} frames could not be decoded and are left out.",
-        {"decoded": n_decoded, "expected": n_frames},
+        message,
+        {"decoded": len(is_decoded) - n, "expected": len(is_decoded), "lost": runs[:MAX_LISTED]},
     )
 
 

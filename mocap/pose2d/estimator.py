@@ -223,9 +223,10 @@ def _detect(
     n_decoder_threads: int,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
-    begin, n_before = checkpoints.begin, checkpoints.n_decoded
+    begin = checkpoints.begin
     ticks.put(begin)
     wanted = _Wanted(stride, np.zeros(info.n_frames, bool), ticks)
+    wanted.is_decoded[:begin] = checkpoints.is_decoded
     checkpoints.is_decoded = wanted.is_decoded
 
     def pictures() -> Iterator[Frame]:
@@ -236,15 +237,14 @@ def _detect(
 
     # To the model, a video of which it sees every n-th picture is one of that rate.
     xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops, checkpoints)
-    n_decoded = n_before + int(wanted.is_decoded.sum())
-    if n_decoded < info.n_frames:
-        found.append(frames_lost(info.path.name, n_decoded, info.n_frames))
+    if not wanted.is_decoded.all():
+        found.append(frames_lost(info, wanted.is_decoded))
     if xy_px.shape[1] == 0:
         found.append(
             Diagnostic(
                 "nobody-found",
                 Severity.WARNING,
-                f"{info.path.name}: nobody was found in any of {info.n_frames} frames.",
+                f"{info.path.name}: nobody was found in any of {info.n_frames} frames; this view adds nothing.",
                 {"frames": info.n_frames},
             )
         )
