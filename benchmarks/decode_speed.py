@@ -53,7 +53,7 @@ def ours(path: Path) -> int:
     """Decode all frames to RGB with the program's own reader; return how many."""
     from mocap.media.decode import frames
 
-    return sum(1 for _ in frames(path))
+    return sum(frame.rgb.ndim == 3 for frame in frames(path))
 
 
 def ffmpeg(path: Path, *options: str) -> None:

@@ -3,9 +3,11 @@
     python benchmarks/pose2d_speed.py ../shared --rtmpose MODEL.onnx --peers ~/pose-peers/bin/python
 
 MODEL.onnx may have random weights (scripts/export_rtmpose_onnx.py); without it BlazePose alone is measured. The parts:
-decoding all videos to RGB, the detector calls that were made, and the bare forward passes on the same crops. --peers is
-a Python that has rtmlib and MediaPipe (see benchmarks/peers/pose2d.py): rtmlib does the same detector calls and crops,
-MediaPipe follows the person by its own pipeline with the same model.
+decoding all videos to whole RGB pictures, as an ordinary pipeline takes them (with BlazePose the stage itself makes RGB
+only of what it looks at), with as many decoder threads as the stage uses, the detector calls that were made, and the
+bare forward passes on the same crops: input in, a run, the outputs that keypoints are made of. --peers is a Python that
+has rtmlib and MediaPipe (see benchmarks/peers/pose2d.py): rtmlib does the same detector calls and crops, MediaPipe
+follows the person by its own pipeline with the same model.
 
 Everything is measured in turn, --repeats times; a figure is the median over the turns with the least and the greatest,
 of the wall clock and of the processor time, which other programs on the machine change less. Bars: stage at most 1.10
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import queue
 import subprocess
 import sys
 import tempfile
@@ -27,9 +31,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 
 from mocap.core.progress import NoProgress
 from mocap.media.decode import frames
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d.blazepose import BlazePose
 from mocap.pose2d.cards import load_card
@@ -78,8 +84,14 @@ def over(work: Callable[[Any], object], items: list[Any], n_threads: int) -> Cal
 
 
 def decoding(infos: dict[str, VideoInfo], n_threads: int) -> Callable[[], object]:
-    """Return the decoding of all videos."""
-    return over(lambda i: sum(1 for _ in frames(i.path, i)), list(infos.values()), n_threads)
+    """Return the decoding of all videos to RGB."""
+    each = max(1, (os.cpu_count() or 1) // n_threads)
+
+    def decode(info: VideoInfo) -> None:
+        for frame in frames(info.path, info, n_threads=each):
+            assert frame.rgb.shape[2] == 3
+
+    return over(decode, list(infos.values()), n_threads)
 
 
 def rtmpose(shared: Path, weights: Path, infos: dict[str, VideoInfo], n_threads: int) -> Subject:
@@ -89,15 +101,18 @@ def rtmpose(shared: Path, weights: Path, infos: dict[str, VideoInfo], n_threads:
     looks: list[np.ndarray] = []
     windows: list[tuple[int, Window]] = []
     crops: list[np.ndarray] = []
+    kept: list[Picture] = []
+    looked_at: list[int] = []
 
     def people(rgb: np.ndarray, score: float) -> tuple[np.ndarray, np.ndarray]:
         looks.append(rgb)
+        looked_at.append(len(kept) - 1)  # the detector looks at the newest picture
         return detector(rgb, score)
 
     recorder = RtmPose(card, weights, people, "", device="cpu", n_threads=n_threads)
     submit, forward = recorder._submit, recorder._batcher._work
 
-    def submitted(picture: np.ndarray, window: Window) -> Any:
+    def submitted(picture: Picture, window: Window) -> Any:
         windows.append((id(picture), window))
         return submit(picture, window)
 
@@ -109,23 +124,23 @@ def rtmpose(shared: Path, weights: Path, infos: dict[str, VideoInfo], n_threads:
     boxes, at_looks = [], []
     for name, info in infos.items():
         windows.clear()
-        n_before = len(looks)
-        kept: list[np.ndarray] = []
+        kept.clear()
+        looked_at.clear()
 
-        def pictures(info: VideoInfo = info, kept: list[np.ndarray] = kept) -> Any:
+        def pictures(info: VideoInfo = info) -> Any:
             for frame in frames(info.path, info):
-                kept.append(frame.rgb)
+                kept.append(frame.picture)
                 yield frame
 
         recorder.estimate(pictures(), info)
-        at = {id(rgb): f for f, rgb in enumerate(kept)}
+        at = {id(picture): f for f, picture in enumerate(kept)}
         rows: list[list[list[float]]] = [[] for _ in range(info.n_frames)]
         for key, window in windows:
             half = window.size_px / 2 / PADDING
             rows[at[key]].append([float(v) for v in (*(window.center_px - half), *(window.center_px + half))])
         boxes.append(rows)
-        at_looks.append([at[id(rgb)] for rgb in looks[n_before:]])
-        print(f"  rtmpose {name}: {sum(map(len, rows))} crops, {len(looks) - n_before} detector calls", flush=True)
+        at_looks.append(list(looked_at))
+        print(f"  rtmpose {name}: {sum(map(len, rows))} crops, {len(looked_at)} detector calls", flush=True)
     model = RtmPose(card, weights, detector, "", device="cpu", n_threads=n_threads)
     batch = [np.stack([c.transpose(2, 0, 1) for c in crops[i : i + BATCH["cpu"]]]) for i in range(0, 32, 2)]
     blobs = [(b.astype(np.float32) - model._mean) / model._std for b in batch][:N_BLOBS]
@@ -153,14 +168,38 @@ def rtmpose(shared: Path, weights: Path, infos: dict[str, VideoInfo], n_threads:
     )
 
 
+class BareLandmarks:
+    """The landmark model alone: input in, a run, and the outputs that keypoints are made of."""
+
+    outputs = ("Identity", "Identity_1", "Identity_3")
+
+    def __init__(self, weights: Path) -> None:
+        self._weights = weights
+        self._idle: queue.SimpleQueue[Interpreter] = queue.SimpleQueue()
+
+    def __call__(self, blob: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for [height width 3] float32 in 0..1."""
+        try:
+            interpreter = self._idle.get_nowait()
+        except queue.Empty:
+            interpreter = Interpreter(str(self._weights), num_threads=1)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], blob[None])
+        interpreter.invoke()
+        indices = [d["index"] for d in interpreter.get_output_details() if d["name"] in self.outputs]
+        out = [interpreter.get_tensor(index) for index in indices]
+        self._idle.put(interpreter)
+        return out
+
+
 def blazepose(infos: dict[str, VideoInfo], n_threads: int) -> Subject:
     """Return BlazePose, its work recorded."""
     model = BlazePose(NoProgress())
-    looks: list[tuple[np.ndarray, np.ndarray]] = []
+    looks: list[tuple[Picture, np.ndarray]] = []
     crops: list[np.ndarray] = []
     people, work = model._people, model._batcher._work
 
-    def looked(picture: np.ndarray, window: np.ndarray) -> Any:
+    def looked(picture: Picture, window: np.ndarray) -> Any:
         looks.append((picture, window))
         return people(picture, window)
 
@@ -175,10 +214,11 @@ def blazepose(infos: dict[str, VideoInfo], n_threads: int) -> Subject:
     stage()
     model._people, model._batcher._work = people, work
     blobs = [c.astype(np.float32) / 255 for c in crops[:N_BLOBS]]
+    bare = BareLandmarks(model._landmarks.weights)
     parts = {
         "decoding": decoding(infos, n_threads),
         "detector": over(lambda look: people(*look), looks, n_threads),
-        "forward": over(lambda i: model._landmarks(blobs[i % len(blobs)]), list(range(len(crops))), n_threads),
+        "forward": over(lambda i: bare(blobs[i % len(blobs)]), list(range(len(crops))), n_threads),
     }
     about = f"{len(crops)} crops, {len(looks)} detector calls"
     print(f"  blazepose: {about}", flush=True)

@@ -13,7 +13,8 @@ import numpy as np
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.timeline import TimeMap
-from mocap.media.decode import frames, upright
+from mocap.media.decode import frames
+from mocap.media.picture import upright
 from mocap.media.probe import VideoInfo, open_video, probe
 
 PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))

@@ -113,7 +113,7 @@ def _fit_size(camera: Camera, video: VideoInfo) -> PixelFit:
     if _is_same(size, camera.intrinsics.size_px):
         return adapt_to_size(camera.intrinsics, size, camera=camera.name)
     shown = islice(frames(video.path, video), _LOOK_AT[-1] + 1)
-    pictures = [rgb for i, (_, _, rgb) in enumerate(shown) if i in _LOOK_AT]
+    pictures = [frame.rgb for i, frame in enumerate(shown) if i in _LOOK_AT]
     return adapt_to_size(camera.intrinsics, size, pictures, camera.name)
 
 

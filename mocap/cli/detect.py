@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.options import output_folder
 from mocap.cli.ui import Result, Ui
 
@@ -125,7 +126,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         people = ", ".join(f"{s:.0%}" for s in share) or "nobody"
         looked = "" if stride == 1 else f", 1 in {stride} looked at"
         lines.append(f"{camera}: {d.n_frames} frames{looked}, people seen in: {people}")
-        lines += [f"  note: {x.message}" for x in d.diagnostics]
+        lines += [f"  {line}" for line in finding_lines(cameras[camera]["diagnostics"])]
     n = sum(d.n_frames for d in found.values())
     lines.append(f"written to {args.out}: {', '.join(args.to)}")
     lines.append(f"{n} frames in {seconds:.1f} s ({n / seconds:.0f} a second). {model.notice}")

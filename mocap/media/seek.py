@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mocap.media.decode import decoded, to_rgb, upright
+from mocap.media.decode import decoded
+from mocap.media.picture import Developer
 from mocap.media.probe import Chapter, VideoInfo, open_video, probe
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class FrameReader:
         self._ends = np.cumsum([f.n_frames for f in self.info.files])
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._n_kept = max(cache_bytes // (3 * self.info.width_px * self.info.height_px), 1)
-        self._convert = to_rgb()
+        self._developer = Developer(self.info.rotation_deg)
         self._part = -1
         self._container: InputContainer | None = None
         self._ahead: Iterator[tuple[int, VideoFrame]] = iter(())
@@ -97,7 +98,7 @@ class FrameReader:
                 return
 
     def _keep(self, index: int, frame: VideoFrame) -> None:
-        rgb = upright(self._convert(frame), self.info.rotation_deg)
+        rgb = self._developer.rgb(frame)
         rgb.setflags(write=False)
         self._cache[index] = rgb
         self._cache.move_to_end(index)

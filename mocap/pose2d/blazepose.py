@@ -14,12 +14,12 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.core.progress import NoProgress, Progress
 from mocap.media.decode import Frame
 from mocap.media.packages import MEDIAPIPE_POSE, fetch
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.blazepose_decode import (
@@ -44,6 +45,8 @@ from mocap.pose2d.crops import BODY_MARGIN, Crops, cut, image_from_crop
 from mocap.pose2d.estimator import ModelIdentity
 from mocap.pose2d.following import Answer, Found, followed, in_squares, then
 from mocap.pose2d.tracks import KEEP_SCORE, PersonTracks, Sighting, distinct
+
+Answers = TypeVar("Answers")
 
 N_POINTS = 33
 MIN_POSE = 0.5
@@ -69,8 +72,8 @@ class BlazePose:
         self._flip_test = flip_test
         self._card = load_card("blazepose")
         folder = fetch(MEDIAPIPE_POSE, progress or NoProgress())
-        self._detector = _Runners(_checked(folder, self._card["detector"]))
-        self._landmarks = _Runners(_checked(folder, self._card["landmarks"]))
+        self._detector = _Runners(_checked(folder, self._card["detector"]), 2 / 255, -1.0)
+        self._landmarks = _Runners(_checked(folder, self._card["landmarks"]), 1 / 255, 0.0)
         self._batcher: Batcher[_Crop, Found] = Batcher(
             lambda crops: [self._keypoints(c) for c in crops], os.cpu_count() or 1, 1
         )
@@ -83,6 +86,7 @@ class BlazePose:
             "blazepose",
             (self._card["detector"]["sha256"], self._card["landmarks"]["sha256"]),
             f"ai-edge-litert {metadata.version('ai-edge-litert')}{flip}",
+            self._card["method"],
         )
 
     @property
@@ -108,19 +112,20 @@ class BlazePose:
                 return in_squares(pictures, crops, N_POINTS, self._find_in, checkpoints or Checkpoints())
             return followed(pictures, info, N_POINTS, self._everyone, self._find, checkpoints or Checkpoints())
 
-    def _people(self, picture: np.ndarray, window: np.ndarray) -> list[Sighting]:
+    def _people(self, picture: Picture, window: np.ndarray) -> list[Sighting]:
         """Return who is seen in a window of the picture ([2 3] map from normalised window coordinates to pixels)."""
-        pixels = cut(picture, window, DETECTOR_SIDE).astype(np.float32)
-        out = self._detector(pixels * (2 / 255) - 1.0)
-        hips, tops, scores = decode_people(out["Identity"], out["Identity_1"], KEEP_SCORE)
+        hips, tops, scores = self._detector(
+            cut(picture, window, DETECTOR_SIDE),
+            lambda out: decode_people(out["Identity"], out["Identity_1"], KEEP_SCORE),
+        )
         return [
             Sighting(_mapped(h, window), _mapped(t, window), float(s))
             for h, t, s in zip(hips, tops, scores, strict=True)
         ]
 
-    def _everyone(self, picture: np.ndarray, tracks: PersonTracks) -> list[Sighting]:
+    def _everyone(self, picture: Picture, tracks: PersonTracks) -> list[Sighting]:
         """Return who is seen in the whole picture; when sweeping or missing someone, also in tiles of it."""
-        height, width = picture.shape[:2]
+        height, width = picture.shape
         middle = np.array([width - 1, height - 1]) / 2
         found = self._people(picture, image_from_crop(middle, max(width, height), 0.0))
         is_sweep = tracks.n_updates % SWEEP_EVERY == 0
@@ -131,15 +136,15 @@ class BlazePose:
                 found += self._people(picture, image_from_crop(middle + share * along, side, 0.0))
         return distinct(found)
 
-    def _find(self, picture: np.ndarray, place: Sighting) -> Future[Found]:
+    def _find(self, picture: Picture, place: Sighting) -> Future[Found]:
         return self._submit(picture, _window(place))
 
-    def _find_in(self, picture: np.ndarray, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
+    def _find_in(self, picture: Picture, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
         found = self._submit(picture, image_from_crop(center_px, side_px, angle_rad))
         return then(found, lambda f: (f.xy_px, f.score))
 
-    def _submit(self, picture: np.ndarray, window: np.ndarray) -> Future[Found]:
-        return self._batcher.submit(_Crop(cut(picture, window, LANDMARK_SIDE), window, picture.shape[:2]))
+    def _submit(self, picture: Picture, window: np.ndarray) -> Future[Found]:
+        return self._batcher.submit(_Crop(cut(picture, window, LANDMARK_SIDE), window, picture.shape))
 
     def _keypoints(self, crop: _Crop) -> Found:
         """Return one person's keypoints; all missing where the model sees nobody."""
@@ -158,8 +163,13 @@ class BlazePose:
 
     def _answer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Return points in normalised crop coordinates [39 2], their scores [39], and whether there is a person."""
-        out = self._landmarks(pixels.astype(np.float32) * (1 / 255))
-        return *decode_landmarks(out["Identity"], out["Identity_3"]), float(out["Identity_1"].ravel()[0])
+        return self._landmarks(
+            pixels,
+            lambda out: (
+                *decode_landmarks(out["Identity"], out["Identity_3"]),
+                float(out["Identity_1"].ravel()[0]),
+            ),
+        )
 
 
 def _checked(folder: Path, part: dict[str, Any]) -> Path:
@@ -189,17 +199,24 @@ class _Crop:
 class _Runners:
     """Interpreters of one model, each used by one thread at a time, and kept: making one takes as long as ten runs."""
 
-    def __init__(self, weights: Path) -> None:
-        self._weights = weights
+    def __init__(self, weights: Path, factor: float, offset: float) -> None:
+        """Take the model's file, and what makes its input of 8-bit colours."""
+        self.weights = weights
+        self._factor, self._offset = factor, offset
         self._idle: queue.SimpleQueue[_Runner] = queue.SimpleQueue()
 
-    def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, pixels: np.ndarray, read: Callable[[Mapping[str, np.ndarray]], Answers]) -> Answers:
+        """Return what `read` makes of the outputs for [side side 3] uint8 RGB.
+
+        The outputs are the runtime's own memory: copying them takes as long as reading the keypoints off them. Nothing
+        of them may be kept.
+        """
         try:
             runner = self._idle.get_nowait()
         except queue.Empty:
-            runner = _Runner(self._weights)
+            runner = _Runner(self.weights)
         try:
-            return runner(pixels)
+            return runner(pixels, self._factor, self._offset, read)
         finally:
             self._idle.put(runner)
 
@@ -216,10 +233,19 @@ class _Runner:
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = {d["name"]: d["index"] for d in self._interpreter.get_output_details()}
 
-    def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        self._interpreter.set_tensor(self._input, pixels[None])
+    def __call__(
+        self, pixels: np.ndarray, factor: float, offset: float, read: Callable[[Mapping[str, np.ndarray]], Answers]
+    ) -> Answers:
+        self._fill(pixels, factor, offset)
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()}
+        return read({name: self._interpreter.tensor(index)()[0] for name, index in self._outputs.items()})
+
+    def _fill(self, pixels: np.ndarray, factor: float, offset: float) -> None:
+        blob = self._interpreter.tensor(self._input)()[0]
+        np.copyto(blob, pixels, casting="unsafe")
+        blob *= factor
+        if offset:
+            blob += offset
 
 
 _GREETED = threading.Event()

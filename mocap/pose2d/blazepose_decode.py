@@ -18,6 +18,8 @@ N_LANDMARKS = 39
 """33 body points, then the hips' centre and the circle point, then points this product does not use."""
 HEATMAP_REACH = 3
 """Cells to each side of the regressed point that take part in its refinement."""
+MIN_PEAK = 0.5
+"""A heatmap value of this confirms a regressed point."""
 
 
 @cache
@@ -73,15 +75,22 @@ def _overlap(center: np.ndarray, side: np.ndarray, centers: np.ndarray, sides: n
 
 
 def decode_landmarks(raw: np.ndarray, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return [39 2] points in normalised crop coordinates, and [39] visibility times presence in 0..1.
+    """Return [39 2] points in normalised crop coordinates, and [39] scores in 0..1.
+
+    The model answers twice: regressed points with visibility and presence, and heatmaps. A point is as sure as the less
+    sure of the two: the product of visibility and presence, or the highest value of its heatmap around it. On four
+    cameras' pictures of a man balancing, where that value was 0.7 to 0.9 points were more than 40 of his 900 px off in
+    0.2 %, 3 % for 0.5 to 0.7, 27 % for 0.4 to 0.5, 44 % for 0.3 to 0.4 and 81 % below, while visibility times presence
+    was 0.6 on average: a foot that the picture blurs away is drawn on the floor with 0.93.
 
     Args:
         raw: [39 5] x, y, z in crop pixels, visibility and presence as logits.
         heatmaps: [64 64 39] logits.
     """
     raw = np.asarray(raw, np.float64).reshape(N_LANDMARKS, 5)
-    xy = refine_on_heatmaps(raw[:, :2] / LANDMARK_SIDE, heatmaps)
-    return xy, sigmoid(raw[:, 3]) * sigmoid(raw[:, 4])
+    xy, peak = refine_on_heatmaps(raw[:, :2] / LANDMARK_SIDE, heatmaps)
+    score = sigmoid(raw[:, 3]) * sigmoid(raw[:, 4])
+    return xy, np.minimum(score, peak)
 
 
 def mirrored_back(xy: np.ndarray, score: np.ndarray, mirror: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -104,8 +113,13 @@ def averaged(
     return share * xy + (1.0 - share) * other_xy, (score + other_score) / 2
 
 
-def refine_on_heatmaps(xy: np.ndarray, heatmaps: np.ndarray, min_peak: float = 0.5) -> np.ndarray:
-    """Return [k 2] points moved to the centroid of their heatmap around them, where it has a peak of `min_peak`."""
+def refine_on_heatmaps(xy: np.ndarray, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points moved to the centroid of their heatmap around them where it has a peak, and its highest value.
+
+    Args:
+        xy: [k 2] normalised crop coordinates.
+        heatmaps: [side side k] logits; a value of MIN_PEAK within HEATMAP_REACH cells of the point is a peak.
+    """
     side, reach = heatmaps.shape[0], HEATMAP_REACH
     offset = np.arange(-reach, reach + 1)
     cols, rows = (np.floor(xy * side).astype(int)[:, :, None] + offset).transpose(1, 0, 2)
@@ -114,11 +128,12 @@ def refine_on_heatmaps(xy: np.ndarray, heatmaps: np.ndarray, min_peak: float = 0
     logit = heatmaps[r, c, np.arange(len(xy))[:, None, None]].astype(np.float64)
     weight = np.where(inside, sigmoid(logit), 0.0)
     total = weight.sum((1, 2))
-    peaked = weight.max((1, 2)) >= min_peak
+    peak = weight.max((1, 2))
+    peaked = peak >= MIN_PEAK
     total = np.where(peaked, total, 1.0)
     x = (weight.sum(1) * cols).sum(1) / total / side
     y = (weight.sum(2) * rows).sum(1) / total / side
-    return np.where(peaked[:, None], np.stack([x, y], axis=-1), xy)
+    return np.where(peaked[:, None], np.stack([x, y], axis=-1), xy), peak
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

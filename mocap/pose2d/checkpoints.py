@@ -28,17 +28,16 @@ class Checkpoints:
         self._parts: list[tuple[int, np.ndarray, np.ndarray]] = []
         self.begin = 0
         """The first frame that is not known yet."""
-        self.n_decoded = 0
-        """How many frames before that one could be decoded."""
         self.state: Any = None
         """What was given to `save` at that frame; None at the start."""
         self.is_decoded = np.zeros(0, bool)
-        """[frame] which frames could be decoded so far; whoever decodes the video puts an array for all of it here."""
+        """[frame] which frames before that one could be decoded; whoever decodes the video puts an array for all of it
+        here."""
         while folder is not None and (part := _read(folder / _name(self.begin))) is not None:
-            xy_px, score, self.state, n_decoded = part
+            xy_px, score, self.state, is_decoded = part
             self._parts.append((self.begin, xy_px, score))
             self.begin += len(xy_px)
-            self.n_decoded += n_decoded
+            self.is_decoded = np.concatenate([self.is_decoded, is_decoded])
 
     @property
     def n_persons(self) -> int:
@@ -61,8 +60,8 @@ class Checkpoints:
         assert self._folder is not None
         new = slice(self.begin, frame)
         with published(self._folder / _name(self.begin)) as temporary:
-            n_decoded = np.count_nonzero(self.is_decoded[new])
-            np.savez(temporary, xy_px=xy_px[new], score=score[new], state=json.dumps(state), n_decoded=n_decoded)
+            is_decoded = self.is_decoded[new]
+            np.savez(temporary, xy_px=xy_px[new], score=score[new], state=json.dumps(state), is_decoded=is_decoded)
         self.begin, self.state = frame, state
 
 
@@ -70,11 +69,11 @@ def _name(first_frame: int) -> str:
     return f"{first_frame:08d}.npz"
 
 
-def _read(file: Path) -> tuple[np.ndarray, np.ndarray, Any, int] | None:
+def _read(file: Path) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray] | None:
     try:
         with file.open("rb") as stream, np.load(stream) as arrays:
             xy_px, score, state = arrays["xy_px"], arrays["score"], json.loads(str(arrays["state"]))
-            n_decoded = int(arrays["n_decoded"])
+            is_decoded = arrays["is_decoded"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return (xy_px, score, state, n_decoded) if len(xy_px) else None
+    return (xy_px, score, state, is_decoded) if len(xy_px) == len(is_decoded) > 0 else None

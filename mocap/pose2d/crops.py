@@ -15,6 +15,7 @@ from mocap.core.arrays import frozen
 from mocap.core.camera import Camera
 from mocap.core.keypoints import KeypointSet
 from mocap.kernels.projection import project
+from mocap.media.picture import Picture
 
 BODY_MARGIN = 1.25
 """Side of a crop in units of the diameter of the circle around the hips that holds the body, as BlazePose expects it
@@ -74,45 +75,91 @@ def image_from_crop(center_px: np.ndarray, size_px: float, angle_rad: float) -> 
     return np.column_stack([turn, np.asarray(center_px, np.float64) - turn @ (0.5, 0.5)])
 
 
-def cut(picture: np.ndarray, crop_affine: np.ndarray, side: int) -> np.ndarray:
-    """Return the [side side 3] window that `image_from_crop` describes; outside the picture it is black.
+def cut(picture: Picture, crop_affine: np.ndarray, side: int) -> np.ndarray:
+    """Return the [side side 3] RGB window that `image_from_crop` describes; outside the picture it is black.
 
     A crop pixel u has its centre at (u + 0.5) / side in normalised coordinates. Where the window is shrunk by
     four or more, the part of the picture it covers is first reduced by area, so that fine texture does not alias.
+    Where the picture has planes, brightness and colours are cut out first and made RGB then: the same but for rounding.
     """
-    import cv2
-
     pixel_affine = np.column_stack([crop_affine[:, :2] / side, crop_affine @ (0.5 / side, 0.5 / side, 1.0)])
-    source, pixel_affine = _reduced(picture, crop_affine, pixel_affine, side)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(source, pixel_affine, (side, side), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    factor = max(1, int(float(np.hypot(*crop_affine[:, 0])) / side / BILINEAR_SHRINK))
+    part = _Part.covered(picture.shape, crop_affine, factor)
+    if part is None:
+        return np.zeros((side, side, 3), np.uint8)
+    affine = part.affine(pixel_affine)
+    planes = picture.planes
+    if planes is None:
+        return _warped(part.reduced(picture.rgb), affine, side, 0)
+    reduced = part.reduced(planes.y), part.reduced_colour(planes.u), part.reduced_colour(planes.v)
+    return planes.colours.rgb(
+        [_warped(p, affine, side, black) for p, black in zip(reduced, planes.colours.black_yuv, strict=True)]
+    )
 
 
-def _reduced(
-    picture: np.ndarray, crop_affine: np.ndarray, pixel_affine: np.ndarray, side: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the covered part of the picture reduced by a whole factor, and the map from crop pixels to it."""
+def _warped(source: np.ndarray, affine: np.ndarray, side: int, black: int) -> np.ndarray:
+    """Return the [side side ...] window of a plane or a picture, given the map from its pixels to the source's."""
     import cv2
 
-    size_px = float(np.hypot(*crop_affine[:, 0]))
-    factor = int(size_px / side / BILINEAR_SHRINK)
-    if factor < 2:
-        return picture, pixel_affine
-    corners = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]], np.float64) @ crop_affine.T
-    height, width = picture.shape[:2]
-    x0, y0 = (max(0, int(v) // factor * factor) for v in corners.min(0))
-    x1, y1 = (min(n, int(v) + factor + 1) for n, v in zip((width, height), corners.max(0), strict=True))
-    x1, y1 = x0 + (x1 - x0) // factor * factor, y0 + (y1 - y0) // factor * factor
-    if x1 - x0 < factor or y1 - y0 < factor:
-        return picture, pixel_affine
-    part = picture[y0:y1, x0:x1]
-    small = cv2.resize(part, (part.shape[1] // factor, part.shape[0] // factor), interpolation=cv2.INTER_AREA)
-    # Pixel centre p of the picture is at (p - p0 + 0.5) / factor - 0.5 in the reduced part.
-    shifted = pixel_affine.copy()
-    shifted[:, 2] += 0.5 - np.array([x0, y0])
-    shifted /= factor
-    shifted[:, 2] -= 0.5
-    return small, shifted
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        source, affine, (side, side), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(black,) * 3
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The part of a picture that a window covers, and the whole factor by which it is reduced first."""
+
+    x: slice
+    y: slice
+    factor: int
+
+    @classmethod
+    def covered(cls, shape: tuple[int, int], crop_affine: np.ndarray, factor: int) -> _Part | None:
+        """Return the part whose size is a multiple of the factor; None where the window lies outside the picture."""
+        corners = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]], np.float64) @ crop_affine.T
+        first = np.maximum(0, corners.min(0).astype(int) // factor * factor)
+        # Half a pixel for the window's edge, one for the neighbour that is interpolated with.
+        stop = np.minimum(shape[::-1], corners.max(0).astype(int) + factor + 1)
+        stop = first + (stop - first) // factor * factor
+        if (stop - first < factor).any():
+            return None
+        return cls(slice(int(first[0]), int(stop[0])), slice(int(first[1]), int(stop[1])), factor)
+
+    def affine(self, pixel_affine: np.ndarray) -> np.ndarray:
+        """Return the map from crop pixels to the reduced part, given the one to the picture."""
+        # Pixel centre p of the picture is at (p - p0 + 0.5) / factor - 0.5 in the reduced part.
+        shifted = pixel_affine.copy()
+        shifted[:, 2] += 0.5 - np.array([self.x.start, self.y.start])
+        shifted /= self.factor
+        shifted[:, 2] -= 0.5
+        return shifted
+
+    def reduced(self, plane: np.ndarray) -> np.ndarray:
+        """Return this part of a plane or a picture, reduced by area."""
+        return _by_area(plane[self.y, self.x], self.factor)
+
+    def reduced_colour(self, plane: np.ndarray) -> np.ndarray:
+        """Return this part of a plane that has one value for 2 x 2 pixels, reduced to the same size."""
+        import cv2
+
+        blocks = [slice(s.start // 2, (s.stop + 1) // 2) for s in (self.y, self.x)]
+        part = plane[blocks[0], blocks[1]]
+        if self.factor % 2 == 0:
+            return _by_area(part, self.factor // 2)
+        each = cv2.resize(part, (2 * part.shape[1], 2 * part.shape[0]), interpolation=cv2.INTER_NEAREST)
+        y, x = (slice(s.start % 2, s.start % 2 + s.stop - s.start) for s in (self.y, self.x))
+        return _by_area(each[y, x], self.factor)
+
+
+def _by_area(part: np.ndarray, factor: int) -> np.ndarray:
+    """Return a picture whose pixels are means of factor x factor pixels."""
+    import cv2
+
+    if factor == 1:
+        return part
+    return cv2.resize(part, (part.shape[1] // factor, part.shape[0] // factor), interpolation=cv2.INTER_AREA)
 
 
 def crops_from_keypoints(xy_px: np.ndarray, keypoint_set: KeypointSet, margin: float = KEYPOINT_MARGIN) -> Crops:

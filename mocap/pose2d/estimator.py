@@ -168,6 +168,8 @@ def detect_videos(
                     stop,
                     QUALITIES[quality].stride(known[name].fps),
                     Checkpoints((unfinished or {}).get(name)),
+                    # Decoding alone with its share: more threads only take processor time from the model.
+                    max(1, (os.cpu_count() or 1) // n_workers),
                 )
                 for name in order
             }
@@ -218,30 +220,31 @@ def _detect(
     stop: threading.Event,
     stride: int,
     checkpoints: Checkpoints,
+    n_decoder_threads: int,
 ) -> CameraDetections:
     found: list[Diagnostic] = list(info.diagnostics)
-    begin, n_before = checkpoints.begin, checkpoints.n_decoded
+    begin = checkpoints.begin
     ticks.put(begin)
     wanted = _Wanted(stride, np.zeros(info.n_frames, bool), ticks)
+    wanted.is_decoded[:begin] = checkpoints.is_decoded
     checkpoints.is_decoded = wanted.is_decoded
 
     def pictures() -> Iterator[Frame]:
-        for frame in frames(info.path, info, only=wanted, begin=begin):
+        for frame in frames(info.path, info, only=wanted, begin=begin, n_threads=n_decoder_threads):
             if stop.is_set():
                 return
             yield frame
 
     # To the model, a video of which it sees every n-th picture is one of that rate.
     xy_px, score = estimator.estimate(pictures(), replace(info, fps=info.fps / stride), crops, checkpoints)
-    n_decoded = n_before + int(wanted.is_decoded.sum())
-    if n_decoded < info.n_frames:
-        found.append(frames_lost(info.path.name, n_decoded, info.n_frames))
+    if not wanted.is_decoded.all():
+        found.append(frames_lost(info, wanted.is_decoded))
     if xy_px.shape[1] == 0:
         found.append(
             Diagnostic(
                 "nobody-found",
                 Severity.WARNING,
-                f"{info.path.name}: nobody was found in any of {info.n_frames} frames.",
+                f"{info.path.name}: nobody was found in any of {info.n_frames} frames; this view adds nothing.",
                 {"frames": info.n_frames},
             )
         )

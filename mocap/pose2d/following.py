@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mocap.media.decode import Frame
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import KEYPOINT_MARGIN, Crops
@@ -37,9 +38,9 @@ MAX_GROWTH = 1.1
 Answer = tuple[np.ndarray, np.ndarray]
 """xy_px [keypoint 2] in the picture and score [keypoint]."""
 People = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
-"""A detector: RGB picture and lowest score in; boxes [person x0 y0 x1 y1] and scores [person] out."""
-Submit = Callable[[np.ndarray, Window], "Future[Answer]"]
-"""Begins finding one person's keypoints in an RGB picture."""
+"""A detector: [height width 3] RGB and lowest score in; boxes [person x0 y0 x1 y1] and scores [person] out."""
+Submit = Callable[[Picture, Window], "Future[Answer]"]
+"""Begins finding one person's keypoints in a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +55,10 @@ class Found:
     """Where the person is by these keypoints; None where nobody is."""
 
 
-Look = Callable[[np.ndarray, PersonTracks], list[Sighting]]
-"""Finds everyone in an RGB picture, given who has been followed so far."""
-Find = Callable[[np.ndarray, Sighting], "Future[Found]"]
-"""Begins finding the keypoints of a person at a place in an RGB picture."""
+Look = Callable[[Picture, PersonTracks], list[Sighting]]
+"""Finds everyone in a picture, given who has been followed so far."""
+Find = Callable[[Picture, Sighting], "Future[Found]"]
+"""Begins finding the keypoints of a person at a place in a picture."""
 
 
 def in_crops(
@@ -70,7 +71,7 @@ def in_crops(
 ) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of people looked for in given crops."""
 
-    def find(picture: np.ndarray, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
+    def find(picture: Picture, center_px: np.ndarray, side_px: float, angle_rad: float) -> Future[Answer]:
         # A square crop is a circle around the body; upright, the body fills the circle's height.
         side = np.float32(PADDING / KEYPOINT_MARGIN * side_px)
         aspect = min(1.0, input_size[0] / input_size[1])
@@ -84,7 +85,7 @@ def in_squares(
     pictures: Iterable[Frame],
     crops: Crops,
     n_points: int,
-    find: Callable[[np.ndarray, np.ndarray, float, float], Future[Answer]],
+    find: Callable[[Picture, np.ndarray, float, float], Future[Answer]],
     checkpoints: Checkpoints,
 ) -> Answer:
     """Return what `in_crops` does, of a model whose windows are the crops: their centre, side and turn."""
@@ -109,11 +110,11 @@ def following(
 ) -> Answer:
     """Return what `followed` does, of a detector and a model that know people by upright boxes."""
 
-    def look(picture: np.ndarray, _tracks: PersonTracks) -> list[Sighting]:
-        boxes, scores = people(picture, KEEP_SCORE)
+    def look(picture: Picture, _tracks: PersonTracks) -> list[Sighting]:
+        boxes, scores = people(picture.rgb, KEEP_SCORE)
         return [sighting_from_box(b, float(s)) for b, s in zip(boxes, scores, strict=True)]
 
-    def find(picture: np.ndarray, place: Sighting) -> Future[Found]:
+    def find(picture: Picture, place: Sighting) -> Future[Found]:
         answer = submit(picture, window_from_box(box_from_sighting(place), input_size))
         return then(answer, lambda a: Found(a[0], a[1], _place(a[0], a[1], place)))
 
@@ -134,14 +135,14 @@ def followed(
         here = from_json(checkpoints.state["here"])
     for frame in pictures:
         if here is None:
-            here = work.seen(frame.rgb)
+            here = work.seen(frame.picture)
         elif len(buffer) == step:
-            here = work.between(buffer, here, work.seen(frame.rgb))
+            here = work.between(buffer, here, work.seen(frame.picture))
             buffer = []
             work.out.keep(frame.index, {"tracks": work.tracks.to_json(), "here": to_json(here)})
         buffer.append(frame)
     if buffer and here is not None:
-        work.between(buffer, here, work.seen(buffer[-1].rgb), is_last=True)
+        work.between(buffer, here, work.seen(buffer[-1].picture), is_last=True)
     xy_px, score = work.out.finished()
     present = np.isfinite(xy_px).any((-1, -2)).sum(0)
     keep = [int(p) for p in np.argsort(-present, kind="stable") if present[p] >= min(3, info.n_frames)]
@@ -232,7 +233,7 @@ class _Following:
     look: Look
     find: Find
 
-    def seen(self, picture: np.ndarray) -> list[Sighting | None]:
+    def seen(self, picture: Picture) -> list[Sighting | None]:
         """Return where each track's person is, as the detector sees it."""
         return self.tracks.update(self.look(picture, self.tracks))
 

@@ -22,6 +22,7 @@ import numpy as np
 from mocap.core.errors import InputError, SetupError
 from mocap.core.keypoints import KeypointSet, keypoint_set_names, load_keypoint_set
 from mocap.media.decode import Frame
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.checkpoints import Checkpoints
@@ -246,9 +247,9 @@ class Mmpose:
                 return in_crops(pictures, crops, len(self._set), SQUARE, self._submit, kept)
             return following(pictures, info, len(self._set), SQUARE, self._people, self._submit, kept)
 
-    def _submit(self, picture: np.ndarray, window: Window) -> Future[Answer]:
+    def _submit(self, picture: Picture, window: Window) -> Future[Answer]:
         self._room.acquire()
-        answer = self._batcher.submit((picture, window))
+        answer = self._batcher.submit((picture.rgb, window))
         answer.add_done_callback(lambda _: self._room.release())
         return answer
 

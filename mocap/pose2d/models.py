@@ -83,6 +83,9 @@ def make_estimator(
         return BlazePose(progress, flip_test=flip_test)
     if name.startswith("mmpose:"):
         return _mmpose(name.removeprefix("mmpose:"), device, detector, flip_test)
+    from mocap.pose2d.onnx_model import choose_device
+
+    choose_device(device)  # what is wrong with it is said before what the model lacks
     card, weights = load_card(name), weights_file(name)
     if card["task"] == "one-stage":
         from mocap.pose2d.rtmo import Rtmo

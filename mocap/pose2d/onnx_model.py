@@ -49,10 +49,14 @@ def expected_outputs(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _no_gpu(device: str, why: str) -> SetupError:
+    package = DEVICES[device][1]
+    other = f"install the driver and `{package}` in place of onnxruntime"
+    if package == "onnxruntime":
+        other = "run on a Mac, whose onnxruntime has it"
     return SetupError(
         "gpu-absent",
         f"The device {device} was asked for and cannot be used; {why}.",
-        f"Leave out --device, or install the driver and `{DEVICES[device][1]}` in place of onnxruntime.",
+        f"Leave out --device, or {other}.",
     )
 
 

@@ -114,7 +114,7 @@ class Rtmo:
 
         with self._batcher:
             for f, _, picture in pictures:
-                in_works.append((f, self._batcher.submit(picture)))
+                in_works.append((f, self._batcher.submit(picture.rgb)))
                 if len(in_works) > MAX_IN_WORKS:
                     store()
                 if kept.is_due(f + 1):

@@ -17,6 +17,7 @@ import numpy as np
 
 from mocap.core.keypoints import KeypointSet, load_keypoint_set
 from mocap.media.decode import Frame
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.checkpoints import Checkpoints
@@ -118,7 +119,8 @@ class RtmPose:
     def crops(self, crops: list[np.ndarray]) -> list[Answer]:
         """Return xy in crop pixels [keypoint 2] and score [keypoint] of each crop [height width 3], as one batch."""
         blob = np.stack([c.transpose(2, 0, 1) for c in crops]).astype(np.float32)
-        blob = (blob - self._mean) / self._std
+        blob -= self._mean
+        blob /= self._std
         x, y = self._model(blob)
         if self._flip_test:
             flipped = self._model(np.ascontiguousarray(blob[..., ::-1]))
@@ -127,8 +129,8 @@ class RtmPose:
         xy, score = decode_simcc(x, y, self._ratio)
         return list(zip(xy, score, strict=True))
 
-    def _submit(self, picture: np.ndarray, window: Window) -> Future[Answer]:
-        cropped = self._batcher.submit(cut(picture, window, self._input_size))
+    def _submit(self, picture: Picture, window: Window) -> Future[Answer]:
+        cropped = self._batcher.submit(cut(picture.rgb, window, self._input_size))
         return then(cropped, lambda answer: (image_points(answer[0], window, self._input_size), answer[1]))
 
 

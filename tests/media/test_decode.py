@@ -50,7 +50,7 @@ def test_a_cut_file_yields_what_it_has(video: Path, tmp_path: Path) -> None:
     assert [f.index for f in found] == list(range(info.n_frames))
 
 
-def test_frames_that_cannot_be_decoded_are_left_out_and_counted(video: Path, tmp_path: Path) -> None:
+def test_frames_that_cannot_be_decoded_are_left_out_and_named(video: Path, tmp_path: Path) -> None:
     data = bytearray(video.read_bytes())
     at = data.index(b"mdat") + 4
     middle = at + (len(data) - at) * 2 // 3
@@ -59,10 +59,22 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_counted(video: Path, tmp
     path.write_bytes(data)
     info = probe(path)
     found: list[Diagnostic] = []
-    n = sum(1 for _ in frames(path, info, diagnostics=found))
+    there = [f.index for f in frames(path, info, diagnostics=found)]
+    n = len(there)
     assert 0 < n < info.n_frames
     assert [d.code for d in found] == ["video-frames-lost"]
+    lost = [list(range(a, b + 1)) for a, b in found[0].data.pop("lost")]
+    assert sorted(sum(lost, there)) == list(range(info.n_frames))
     assert found[0].data == {"decoded": n, "expected": info.n_frames}
+
+
+def test_lost_frames_are_named_in_runs(video: Path) -> None:
+    is_decoded = np.ones(23, bool)
+    is_decoded[[3, 7, 8, 9, 22]] = False
+    said = decode.frames_lost(probe(video), is_decoded).message
+    assert said == (
+        "video.mp4: 5 of 23 frames could not be decoded and are left out: 3, 7-9, 22 (the first at 0.10 s)."
+    )
 
 
 def test_variable_rate_frames_keep_their_times(timed_video: Callable[[list[int]], Path]) -> None:

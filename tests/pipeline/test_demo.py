@@ -42,7 +42,7 @@ def test_the_demo_leaves_everything_it_promises(demo: tuple[int, Path]) -> None:
 def test_the_demo_is_as_good_as_it_should_be(demo: tuple[int, Path]) -> None:
     data = report(demo[1])
     assert data["frames"] == 100
-    assert data["reproj_median_px"] <= 11
+    assert data["reproj_median_px"] <= 9
     assert data["refine"]["after_median_px"] < data["refine"]["before_median_px"]
     assert data["bone_sd_mm"] < 0.01
     assert data["share"]["measured"] > 0.9
@@ -54,9 +54,8 @@ def test_the_demo_notices_the_traps_of_its_footage(demo: tuple[int, Path]) -> No
     assert "rig-stale" in {code for code, _ in found}
 
 
-def test_no_body_joint_is_far_from_confident_detections_in_two_views(demo: tuple[int, Path]) -> None:
+def test_no_keypoint_is_far_from_confident_detections_in_two_views(demo: tuple[int, Path]) -> None:
     from mocap.analysis.quality import measure_quality
-    from mocap.tracking.performer import body_keypoints
     from sessions.folder import split_take_path
     from sessions.process import settings_of, take_sources
     from sessions.runner import stage_keys
@@ -67,9 +66,8 @@ def test_no_body_joint_is_far_from_confident_detections_in_two_views(demo: tuple
     stored = take.store.load("solve", keys["solve"].key)
     assert stored is not None
     quality = measure_quality(stored.value)
-    body = body_keypoints(stored.value.detections.keypoint_set)
     far = (quality.residual_px > 40) & quality.is_confident
-    assert (far[:, :, body].sum(0) >= 2).sum() == 0
+    assert (far.sum(0) >= 2).sum() == 0
     # The clocks differ by a few milliseconds: a camera's first or last frame may lie outside the take, no other may.
     take_s, frame_s = stored.value.motion.timeline.time_s, stored.value.detections.time_s
     is_inside = (frame_s >= take_s[0] - 1e-6) & (frame_s <= take_s[-1] + 1e-6)

@@ -18,6 +18,7 @@ from mocap.core.progress import NoProgress
 from mocap.media import packages
 from mocap.media.decode import frames
 from mocap.media.packages import MEDIAPIPE_POSE, fetch
+from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo, probe
 from mocap.pose2d import blazepose
 from mocap.pose2d.blazepose import BlazePose
@@ -104,21 +105,28 @@ def test_a_point_moves_to_the_peak_of_its_heatmap_nearby() -> None:
     maps[30, 20, 2] = -1.0  # no peak
     maps[0, 0, 3] = 6.0
     start = np.array([[20.5, 31.5], [20.5, 31.5], [20.5, 31.5], [0.2, 0.2], [70.0, -8.0]]) / 64
-    out = refine_on_heatmaps(start, maps)
+    out, peak = refine_on_heatmaps(start, maps)
     np.testing.assert_allclose(out[0] * 64, (21.5, 30.0), atol=1e-4)
     np.testing.assert_allclose(out[1:3], start[1:3])
     np.testing.assert_allclose(out[3] * 64, (0, 0), atol=1e-4)
     np.testing.assert_allclose(out[4], start[4])
+    np.testing.assert_allclose(peak, [*sigmoid(np.array([6.0, -20.0, -1.0, 6.0])), 0.0], atol=1e-9)
 
 
-def test_the_score_is_visibility_times_presence() -> None:
+def test_a_point_is_as_sure_as_the_less_sure_of_both_answers() -> None:
     raw = np.zeros((39, 5))
     raw[:, :2] = 128.0
     raw[4, 3:] = 2.0, -1.0
-    xy, score = decode_landmarks(raw, np.full((64, 64, 39), -20.0))
-    np.testing.assert_allclose(xy[4], (0.5, 0.5))
+    maps = np.full((64, 64, 39), 20.0)
+    maps[..., 6] = -20.0
+    maps[..., 7] = -2.0
+    maps[32, 3, 7] = 20.0  # a peak, but not where the point is
+    xy, score = decode_landmarks(raw, maps)
+    np.testing.assert_allclose(xy[6:8], 0.5)
     assert score[4] == pytest.approx(sigmoid(np.array(2.0)) * sigmoid(np.array(-1.0)))
     assert score[5] == pytest.approx(0.25)
+    assert score[6] == pytest.approx(0.0, abs=1e-8)
+    assert score[7] == pytest.approx(sigmoid(np.array(-2.0)))
 
 
 # --- cards and weights ------------------------------------------------------------------------------------------------
@@ -211,7 +219,7 @@ def test_looking_again_in_crops_around_the_keypoints_finds_the_same(
 
 def test_an_empty_room_has_nobody(model: BlazePose, footage: VideoInfo) -> None:
     wall = np.full((1920, 1088, 3), 120, np.uint8)
-    blank = (f._replace(rgb=wall) for f in itertools.islice(frames(footage.path, footage), 3))
+    blank = (f._replace(picture=Picture.of(wall)) for f in itertools.islice(frames(footage.path, footage), 3))
     xy, score = model.estimate(blank, footage)
     assert xy.shape == (100, 0, 33, 2)
     assert score.shape == (100, 0, 33)
@@ -222,13 +230,14 @@ def test_with_the_flip_test_a_mirrored_picture_has_the_mirrored_answer(footage: 
     flipping = BlazePose(flip_test=True)
     assert "flip" in flipping.identity.runtime
     frame = next(iter(frames(footage.path, footage)))
+    frame = frame._replace(picture=Picture.of(frame.rgb))
     last = footage.width_px - 1
     here = np.full((footage.n_frames, 1), np.nan)
     center, size, turn = np.repeat(here[..., None], 2, axis=-1), here.copy(), here.copy()
     center[0, 0], size[0, 0], turn[0, 0] = (540, 960), 1200, 0.1
     xy, score = flipping.estimate([frame], footage, Crops(center, size, turn))
     center[0, 0, 0] = last - 540
-    mirrored = frame._replace(rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
+    mirrored = frame._replace(picture=Picture.of(np.ascontiguousarray(frame.rgb[:, ::-1])))
     other_xy, other_score = flipping.estimate([mirrored], footage, Crops(center, size, -turn))
     back = list(flipping.keypoint_set.mirror)
     np.testing.assert_allclose(other_xy[0, 0, back] * (-1, 1) + (last, 0), xy[0, 0], atol=1.5)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from mocap.core.camera import Camera, Intrinsics
 from mocap.core.keypoints import load_keypoint_set
+from mocap.media.picture import Developer, Picture
 from mocap.pose2d.crops import Crops, crops_from_keypoints, crops_from_points, cut, image_from_crop
 
 HALPE = load_keypoint_set("halpe26")
 
 
-def picture_with_dot(x: float, y: float, sigma: float = 12.0) -> np.ndarray:
+def picture_with_dot(x: float, y: float, sigma: float = 12.0) -> Picture:
     """A bright blob centred on (x, y), where (0, 0) is the centre of the upper-left pixel."""
     yy, xx = np.mgrid[0:480, 0:640]
     blob = 250 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * sigma**2))
-    return np.repeat(blob[..., None], 3, axis=2).astype(np.uint8)
+    return Picture.of(np.repeat(blob[..., None], 3, axis=2).astype(np.uint8))
 
 
 @pytest.mark.parametrize("side", [256, 96, 61])
@@ -32,14 +34,31 @@ def test_a_dot_in_a_crop_maps_back_to_its_pixel(side: int, angle_deg: float) -> 
 
 def test_outside_the_picture_is_black() -> None:
     window = image_from_crop(np.array([0.0, 0.0]), 200.0, 0.0)
-    out = cut(np.full((480, 640, 3), 200, np.uint8), window, 50)
+    out = cut(Picture.of(np.full((480, 640, 3), 200, np.uint8)), window, 50)
     assert out[:24, :24].max() == 0
     assert out[26:, 26:].min() == 200
 
 
 def test_a_crop_wholly_outside_is_black() -> None:
     window = image_from_crop(np.array([-900.0, -900.0]), 300.0, 0.3)
-    assert cut(np.full((480, 640, 3), 200, np.uint8), window, 50).max() == 0
+    assert cut(Picture.of(np.full((480, 640, 3), 200, np.uint8)), window, 50).max() == 0
+
+
+@pytest.mark.parametrize("size_px", [90.0, 260.0, 420.0, 590.0, 800.0])
+@pytest.mark.parametrize("angle_deg", [0.0, 33.0])
+@pytest.mark.parametrize("center", [(321.0, 237.0), (40.0, 455.0)])
+def test_a_crop_of_planes_is_the_crop_of_rgb(size_px: float, angle_deg: float, center: tuple[float, float]) -> None:
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:480, 0:640]
+    waves = [120 + 50 * np.sin(x / a + y / b) + rng.normal(0, 8, x.shape) for a, b in ((31, 47), (19, -23), (-53, 29))]
+    frame = VideoFrame.from_ndarray(np.clip(np.stack(waves, -1), 40, 215).astype(np.uint8), "rgb24")
+    picture = Developer().picture(frame.reformat(format="yuv420p"))
+    assert picture.planes is not None
+    window = image_from_crop(np.array(center), size_px, np.deg2rad(angle_deg))
+    apart = cut(picture, window, 96).astype(int) - cut(Picture.of(picture.rgb), window, 96)
+    assert np.abs(apart).max() <= 4
+    assert np.sqrt((apart**2).mean()) < 1.0
+    assert abs(apart.mean()) < 0.5
 
 
 def leaning_person(angle_deg: float) -> np.ndarray:

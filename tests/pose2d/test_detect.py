@@ -53,8 +53,8 @@ class Brightness:
         n_persons = 1 if crops is None else crops.n_persons
         xy = np.full((info.n_frames, n_persons, 17, 2), np.nan, np.float32)
         score = np.zeros((info.n_frames, n_persons, 17), np.float32)
-        for f, _, rgb in pictures:
-            xy[f, :, :, 0] = rgb.mean()
+        for f, _, picture in pictures:
+            xy[f, :, :, 0] = picture.rgb.mean()
             xy[f, :, :, 1] = np.arange(n_persons)[:, None]
             score[f] = 0.9
         return xy, score

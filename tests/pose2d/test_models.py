@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mocap.cli.main import main
-from mocap.core.errors import InputError, SetupError
+from mocap.core.errors import InputError, MocapError, SetupError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.progress import NoProgress
 from mocap.pose2d import cards, models, onnx_model, weights
@@ -298,6 +298,13 @@ def test_a_graphics_card_that_is_not_there_is_said(known: Path, monkeypatch: pyt
     with pytest.raises(SetupError) as caught:
         models.make_estimator("blazepose", NoProgress(), device="cuda")
     assert caught.value.code == "gpu-absent"
+    for device, code in (("cuda", "gpu-absent"), ("toaster", "device-unknown")):
+        with pytest.raises(MocapError) as first:  # whose weights are not here either
+            models.make_estimator("rtmpose-m-halpe26", NoProgress(), device=device)
+        assert first.value.code == code
+    with pytest.raises(SetupError) as caught:
+        onnx_model.choose_device("coreml")
+    assert "Mac" in caught.value.advice
 
 
 @pytest.mark.usefixtures("cache")
