@@ -210,7 +210,7 @@ def report_shoot(shoot: Path) -> None:
 
 
 POSSIBLE_PX = 15.0
-"""Five times the noise: what moves by less in a view, or is seen this near to the unmoved place, shows nothing there."""
+"""Five times the noise: what moves by less in a view, or is seen this near to the unmoved place, shows nothing."""
 
 
 def injected(take: Take, rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, int, int, str]]]:
@@ -293,7 +293,8 @@ def report_impossible(take: Take, seed: int) -> None:
                 possible += int((shown & (p >= 0.5) & as_unmoved).sum())
         print(
             f"  impossible {kind}: {logged} of {len(entries)} logged, {rejected} of {of} detections rejected "
-            f"({rejected / max(of, 1):.2%}, bar: all); of those accepted {possible} show nothing moved, by chance or along the ray"
+            f"({rejected / max(of, 1):.2%}, bar: all); of those accepted {possible} show "
+            "nothing moved, by chance or along the ray"
         )
     clean = [r for f in solved(take)[0].diagnostics if f.code == "motion-implausible" for r in f.data["stretches"]]
     print(f"  counted: { {k: v for k, v in result.rejected.items() if v} }; entries without any put in: {len(clean)}")
