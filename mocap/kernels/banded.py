@@ -15,14 +15,15 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cython_lapack, solveh_banded
+from scipy.linalg import cho_solve_banded, cholesky_banded, cython_lapack, solve_triangular
 
 
 def solve_banded(band: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return x [n] of A x = right for a symmetric positive definite A; both arguments are overwritten.
+    """Return x [n] of A x = right for a symmetric positive definite A; right becomes x, and the band A's factor.
 
     band [n width+1] holds the upper triangle column after column, band[j, width + i - j] = A[i, j] for i <= j (LAPACK
     users' guide, section "Band Storage", UPLO = U); what lies left of the first column is not read. float64, C order.
+    Cholesky's factor U of A = U'U is stored likewise, for `trailing_covariance`.
     Raises numpy's LinAlgError where A is not positive definite.
     """
     n, rows = band.shape
@@ -41,9 +42,28 @@ def solve_banded(band: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _by_wrapper(band: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve as `solve_banded` does, through SciPy's public function."""
-    right[:] = solveh_banded(band.T, right, overwrite_ab=True, check_finite=False)
+    """Solve as `solve_banded` does, through SciPy's public functions."""
+    factor = cholesky_banded(band.T, check_finite=False)
+    right[:] = cho_solve_banded((factor, False), right, check_finite=False)
+    band[:] = factor.T
     return right
+
+
+def trailing_covariance(factor: np.ndarray, first: int, count: int) -> np.ndarray:
+    """Return the block [count count] of A's inverse for unknowns first..first+count-1, of a band that was solved.
+
+    With A = U'U it is Y'Y where U'Y = E and E holds those columns of the identity: forward substitution, which begins
+    at `first`. Cost and memory grow with the square of what lies behind; meant for the last unknowns of a long chain.
+    """
+    n, rows = factor.shape
+    size = n - first
+    upper = np.zeros((size, size))
+    for lag in range(min(rows, size)):
+        np.einsum("ii->i", upper[: size - lag, lag:])[:] = factor[first + lag :, rows - 1 - lag]
+    wanted = np.zeros((size, count))
+    np.einsum("ii->i", wanted[:count])[:] = 1.0
+    half = solve_triangular(upper, wanted, trans="T", check_finite=False)
+    return half.T @ half
 
 
 def _int(value: int) -> Any:

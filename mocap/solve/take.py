@@ -91,7 +91,7 @@ def solve_take(
     progress.start("Solving the skeleton", 2 + len(windows(timeline.n_frames, fps)))
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
-    shape = _fit_performer(pose, known, sigma_m, names, dof, performer)
+    shape = fit_performer(pose, known, sigma_m, names, dof, performer)
     progress.advance()
     screened = screened_pose(pose, shape, names, dof, known, sigma_m, observations, jumps)
     progress.advance()
@@ -169,7 +169,7 @@ def _of_landmarks(observations: Observations, index: list[int]) -> Observations:
     )
 
 
-def _fit_performer(
+def fit_performer(
     pose: Pose,
     known_m: np.ndarray,
     sigma_m: np.ndarray,
@@ -185,13 +185,13 @@ def _fit_performer(
     if performer is not None:
         start = shape_of(performer)
         return fit_shape(pose.frames(frames), start, names, dof, data, performer.measured)[1].with_knuckles_across()
-    start = reference_shape(_body_scale(known_m[frames], names))
+    start = reference_shape(body_scale(known_m[frames], names))
     pose, shape = fit_shape(pose.frames(frames), start, names, dof, data)
     shape = fit_shape(pose, shape.with_toe_joints().with_knuckles_across(), names, dof, data)[1]
     return shape.with_knuckles_across()
 
 
-def _body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
+def body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
     """Return the performer's size against the reference body: the median over segments of their median lengths."""
     rest = dict(zip(names, body_points(bind_pose(1), reference_shape(1.0), names)[2][0], strict=True))
     ratios = []
