@@ -98,8 +98,9 @@ def report_data(
     processed: Processed, seconds: Mapping[str, float], quality: Quality | None = None, **more: Any
 ) -> dict[str, Any]:
     """Return the content of `report.json`."""
-    solved = processed.solved
+    solved, preview = processed.solved, processed.preview_figures
     return {
+        **({} if preview is None else {"preview": preview}),
         "frames": solved.motion.timeline.n_frames,
         "fps": float(solved.motion.timeline.fps),
         "start_s": solved.motion.timeline.start_s,
@@ -128,6 +129,9 @@ def summary_text(data: Mapping[str, Any]) -> str:
     """Return how good a take is, in a few lines for a person."""
     share = data["share"]
     lines = [f"{data['frames']} frames at {data['fps']:g} Hz, {len(data['cameras'])} cameras"]
+    if preview := data.get("preview"):
+        ms = preview["ms_a_frame"]
+        lines[0] += f", PREVIEW with {preview['latency_ms']:g} ms latency, {ms['mean']:.1f} ms of work a frame"
     if (refine := data.get("refine")) and refine.get("is_refined"):
         before, after = refine["before_median_px"], refine["after_median_px"]
         lines.append(f"cameras corrected from the performer: reprojection {before:.1f} -> {after:.1f} px (median)")

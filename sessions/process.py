@@ -28,7 +28,7 @@ from sessions.edits import CLOCK_OPS, read_edits
 from sessions.folder import Session, Take
 from sessions.lock import take_lock
 from sessions.runner import Node, RunResult, run_stages, source, source_items
-from sessions.stages import FROM_FOOTAGE, FROM_KEYPOINTS, Clocks
+from sessions.stages import CAUSAL_FROM_KEYPOINTS, FROM_FOOTAGE, FROM_KEYPOINTS, Clocks
 from sessions.store import content_key
 
 
@@ -49,6 +49,11 @@ class Processed:
         if "fit" not in self.run.nodes:
             return {}
         return {name: np.asarray(fit.video_from_calibration) for name, fit in self.run["fit"].items()}
+
+    @property
+    def preview_figures(self) -> dict[str, Any] | None:
+        """How a causal preview was made; None for the solve of a whole take."""
+        return self.run["causal"].figures if "causal" in self.run.nodes else None
 
     @property
     def refine_figures(self) -> dict[str, Any]:
@@ -166,13 +171,19 @@ def process_keypoints(
     progress: Progress,
     *,
     settings: Mapping[str, Any] | None = None,
+    latency_s: float | None = None,
 ) -> Processed:
     """Run the pipeline on 2D keypoints in memory; nothing is stored.
+
+    With a latency it is the causal preview (`sessions.preview`), whose figures are in `Processed.preview_figures`;
+    read-out times are not corrected then, because that looks ahead.
 
     Raises: InputError `keypoints-outside-picture`, and whatever the keypoints are wrong about.
     """
     check_inside(rig, keypoints)
-    config = {**defaults(), "refine_rig": False, **(settings or {})}
+    is_causal = latency_s is not None
+    config = {**defaults(), "refine_rig": False, **(settings or {}), "latency_s": latency_s}
+    rig = rig.with_readouts(dict.fromkeys(rig.names)) if is_causal else rig
     seen = map_keypoints(rig.cameras, keypoints)
     sources = {
         "keypoints": source_items(seen, dict.fromkeys(seen)),
@@ -180,7 +191,7 @@ def process_keypoints(
         "times": source(Clocks(fps, dict(time_maps)), None),
         "corrections": source([], None),
     }
-    run = run_stages(FROM_KEYPOINTS, sources, config, progress)
+    run = run_stages(CAUSAL_FROM_KEYPOINTS if is_causal else FROM_KEYPOINTS, sources, config, progress)
     return Processed(run["solve"], run, {}, findings(run))
 
 

@@ -1,8 +1,9 @@
-"""The stage functions and the two literal tables that are made of them.
+"""The stage functions and the literal tables that are made of them.
 
 From footage:        footage -> fit -> keypoints -> times -> views -> identity -> refine -> preview -> recrop -> edits
                      -> cameras -> points -> solve
 From keypoint files: views -> identity -> refine -> edits -> cameras -> points -> solve
+Causal preview:      views -> identity -> refine -> edits -> cameras -> causal -> solve
 
 A value flows from row to row by name; a row is recomputed only when something it reads changed.
 """
@@ -37,6 +38,7 @@ from sessions.camera_solve import SolvedCameras, solve_cameras
 from sessions.clock_stage import find_clocks, settled
 from sessions.edits import BY_HAND, apply_edits, edited_clocks, placed_by_hand, trimmed
 from sessions.footage_stages import PixelFit, detect, fit_pixels, gain, probe_video, recrop
+from sessions.preview_take import PreviewedTake, preview_take
 from sessions.runner import Config, Stage
 
 Inputs = Mapping[str, Any]
@@ -162,6 +164,14 @@ def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
     return solve_take(inputs["cameras"].rig, inputs["points"], progress=progress, performer=_known_performer(config))
 
 
+def _causal(inputs: Inputs, config: Config, progress: Progress) -> PreviewedTake:
+    seen: Keypoints2D = inputs["edits"]
+    known: Mapping[str, Any] = config["performer"]
+    performer = performer_from_json(known) if known else None
+    timeline = timeline_of(seen, inputs["times"].fps)
+    return preview_take(inputs["refine"].rig, seen, timeline, progress, performer, config["latency_s"])
+
+
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
     """Return the quality gates that the result fails, and what is systematically wrong with the cameras.
 
@@ -222,3 +232,11 @@ FROM_KEYPOINTS: tuple[Stage, ...] = (
     BIAS,
 )
 """Sources: keypoints (per camera), rig, times, corrections."""
+
+CAUSAL_FROM_KEYPOINTS: tuple[Stage, ...] = (
+    *FROM_KEYPOINTS[: FROM_KEYPOINTS.index(POINTS)],
+    Stage("causal", 1, ("edits", "refine", "times"), _causal, ("performer", "latency_s"), label="previewing"),
+    Stage("solve", 1, ("causal",), lambda inputs, _config, _progress: inputs["causal"].solved),
+    BIAS,
+)
+"""The same sources; every frame from what was seen up to it (`sessions.preview`)."""

@@ -47,6 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help="find these together with the skeleton: cameras (places and directions), clocks, or cameras,clocks",
     )
+    parser.add_argument(
+        "--causal", action="store_true", help="a preview as it would look live: no frame knows what comes after it"
+    )
+    parser.add_argument(
+        "--latency-ms",
+        type=float,
+        metavar="N",
+        help="with --causal: how much later than a frame may count (default: 0)",
+    )
     parser.add_argument("--units", default="m", choices=("m", "cm"), help="unit of BVH (default: m)")
     add_filter_option(parser)
 
@@ -97,7 +106,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             f"Choose one of: {', '.join(keypoint_set_names())}.",
         )
     profile: Path | None = args.performer
-    with output_folder(args.out), _profile_folder(profile):
+    latency_s = _latency_s(args)
+    with output_folder(args.out), _profile_folder(None if args.causal else profile):
         laps.lap("start")
         rig_file = read_rig_file(args.rig)
         files = read_keypoints(
@@ -107,14 +117,18 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         time_maps = read_times(args.times, rig.names) if args.times else {}
         laps.lap("read")
         fps = Fraction(args.fps)
-        performer = read_performer(profile).to_json() if profile is not None and profile.exists() else ""
+        # a preview writes no profile, so that one which is not there is a mistake
+        is_known = profile is not None and (profile.exists() or args.causal)
+        performer = read_performer(profile).to_json() if profile is not None and is_known else ""
         settings = {
             "refine_rig": args.refine_rig,
             "solve_for": unknowns,
             "subject_at": args.subject_at,
             "performer": performer,
         }
-        done = process_keypoints(rig, files.detections, fps, time_maps, ui.progress, settings=settings)
+        done = process_keypoints(
+            rig, files.detections, fps, time_maps, ui.progress, settings=settings, latency_s=latency_s
+        )
         laps.laps(done.run.wall_s)
         processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
         filtered = filtered_points(done.solved, filters)
@@ -142,6 +156,29 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
                 did = "written: for the performer's next take"
             text += f"\nperformer's profile {profile} {did}"
         return Result(data, text, quality_ok=is_good(found))
+
+
+def _latency_s(args: argparse.Namespace) -> float | None:
+    """Return the latency of a preview, None where none is asked for."""
+    from sessions.preview import MAX_LATENCY_S
+
+    if not args.causal:
+        if args.latency_ms is not None:
+            raise UsageError("usage", "--latency-ms says how late a preview is", "Give --causal with it.")
+        return None
+    latency_s = (args.latency_ms or 0.0) / 1e3
+    if not 0.0 <= latency_s <= MAX_LATENCY_S:
+        raise UsageError(
+            "usage",
+            f"--latency-ms {args.latency_ms:g}: expected 0 to {MAX_LATENCY_S * 1e3:g}",
+            "Give a latency in this range, or leave --causal out for the whole take's solve.",
+        )
+    if args.refine_rig or args.solve_for:
+        option = "--refine-rig" if args.refine_rig else "--solve-for"
+        raise UsageError(
+            "usage", f"{option} looks at the whole take, --causal must not", "Correct the cameras beforehand."
+        )
+    return latency_s
 
 
 def _profile_folder(profile: Path | None) -> contextlib.AbstractContextManager[None]:

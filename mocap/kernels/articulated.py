@@ -7,6 +7,8 @@ Formula: the geometric Jacobian, axis x (point - joint) (K. Lynch and F. Park, M
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from mocap.kernels.banded import solve_banded
@@ -72,14 +74,7 @@ def articulated_terms(
     others, so J'AJ holds twist' I twist with I the 6x6 information of those points under twists, summed (the
     composite-rigid-body algorithm; R. Featherstone, Rigid Body Dynamics Algorithms, 2008, section 6.2).
     """
-    sets, of_dof = np.unique(
-        np.concatenate([np.ones((len(moves), N_TRANSLATION), bool), moves], axis=1), axis=1, return_inverse=True
-    )
-    of_dof = of_dof.ravel()
-    common = (sets.T.astype(int) @ sets)[np.ix_(of_dof, of_dof)]
-    size = sets.sum(0)[of_dof]
-    # each pair is counted from the degree that moves fewer points, or half from either where both move the same
-    share = np.where(common == size[:, None], 1.0, 0.0) * np.where(size[:, None] == size[None], 0.5, 1.0)
+    sets, of_dof, share = _moved_alike(moves.tobytes(), moves.shape)
     n_frames, n = len(points), len(of_dof)
     hessian, slope = np.empty((n_frames, n, n)), np.empty((n_frames, n))
     for low in range(0, n_frames, _CHUNK_FRAMES):
@@ -93,6 +88,23 @@ def articulated_terms(
         np.add(pairs, pairs.transpose(0, 2, 1), out=hessian[part])
         np.sum(moved[len(_PAIRS) :] * twist, axis=0, out=slope[part])
     return hessian, slope
+
+
+@lru_cache(maxsize=16)
+def _moved_alike(moves: bytes, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sets [point set] of points that degrees move, each degree's set, and how pairs of degrees count.
+
+    moves holds [point dof] bool; the translations, first, move all. The same for every frame and step of a take.
+    """
+    moved = np.frombuffer(moves, bool).reshape(shape)
+    everything = np.ones((len(moved), N_TRANSLATION), bool)
+    sets, of_dof = np.unique(np.concatenate([everything, moved], axis=1), axis=1, return_inverse=True)
+    of_dof = of_dof.ravel()
+    common = (sets.T.astype(int) @ sets)[np.ix_(of_dof, of_dof)]
+    size = sets.sum(0)[of_dof]
+    # each pair is counted from the degree that moves fewer points, or half from either where both move the same
+    share = np.where(common == size[:, None], 1.0, 0.0) * np.where(size[:, None] == size[None], 0.5, 1.0)
+    return sets, of_dof, share
 
 
 _CHUNK_FRAMES = 125

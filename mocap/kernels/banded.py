@@ -23,8 +23,8 @@ def solve_banded(band: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     band [n width+1] holds the upper triangle column after column, band[j, width + i - j] = A[i, j] for i <= j (LAPACK
     users' guide, section "Band Storage", UPLO = U); what lies left of the first column is not read. float64, C order.
-    The factor U of A = U'U, the upper one of Cholesky, is stored likewise, for `trailing_covariance`. right [n], or
-    [side n] for several right sides at once.
+    Cholesky's factor U of A = U'U is stored likewise, for `trailing_covariance`. right [n], or [side n] for several
+    right sides at once.
     Raises numpy's LinAlgError where A is not positive definite.
     """
     n, rows = band.shape

@@ -92,15 +92,37 @@ def one_euro(values: np.ndarray, rate_hz: float, min_cutoff_hz: float, beta: flo
 
     min_cutoff_hz is the cutoff at rest, beta its growth in Hz per m/s.
     """
+    state = OneEuroState(values[0], values[0], np.zeros_like(values[0]))
+    out = values.copy()
+    for f in range(1, len(values)):
+        state = one_euro_step(state, values[f], rate_hz, min_cutoff_hz, beta)
+        out[f] = state.smooth
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class OneEuroState:
+    """What the One Euro filter remembers, for values of any shape."""
+
+    value: np.ndarray
+    """The last value that came in."""
+    smooth: np.ndarray
+    """What came out for it."""
+    speed: np.ndarray
+    """Its smoothed rate, per second."""
+
+
+def one_euro_step(
+    state: OneEuroState, value: np.ndarray, rate_hz: float | np.ndarray, min_cutoff_hz: float, beta: float
+) -> OneEuroState:
+    """Return the state after one more value, 1 / rate_hz after the last; its `smooth` is the output. See `one_euro`."""
 
     def share(cutoff_hz: np.ndarray | float) -> np.ndarray | float:
         return 1.0 / (1.0 + rate_hz / (2 * np.pi * cutoff_hz))
 
-    out, speed = values.copy(), np.zeros(values.shape[1])
-    for f in range(1, len(values)):
-        speed += share(1.0) * ((values[f] - values[f - 1]) * rate_hz - speed)
-        out[f] = out[f - 1] + share(min_cutoff_hz + beta * np.abs(speed)) * (values[f] - out[f - 1])
-    return out
+    speed = state.speed + share(1.0) * ((value - state.value) * rate_hz - state.speed)
+    smooth = state.smooth + share(min_cutoff_hz + beta * np.abs(speed)) * (value - state.smooth)
+    return OneEuroState(value, smooth, speed)
 
 
 def kalman(values: np.ndarray, rate_hz: float, acceleration_m_s2: float, noise_m: float) -> np.ndarray:

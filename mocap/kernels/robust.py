@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 INLIER = 0.35
@@ -74,14 +76,32 @@ def fit_sigma_of_score(
 def noise_of_detections(lengths_px: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Return the noise per axis [camera frame keypoint] in pixels, from residual lengths and scores of that shape.
 
-    A function of the score, times one factor per keypoint (hips are vaguer than eyes); at least MIN_SIGMA_PX, 1 where
-    nothing tells.
+    See `DetectionNoise`.
     """
+    return fit_detection_noise(lengths_px, score).sigma_px(score)
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionNoise:
+    """The noise of detections: a function of the score, times one factor per keypoint (hips are vaguer than eyes)."""
+
+    knots: tuple[np.ndarray, np.ndarray]
+    """Scores [n] and sigmas [n], see `fit_sigma_of_score`."""
+    limit_px: float
+    factor: np.ndarray
+    """[keypoint]"""
+
+    def sigma_px(self, score: np.ndarray) -> np.ndarray:
+        """Return the noise per axis of scores [... keypoint]: at least MIN_SIGMA_PX, 1 where nothing tells."""
+        sigma = np.minimum(np.interp(score, *self.knots), self.limit_px) * self.factor
+        return np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
+
+
+def fit_detection_noise(lengths_px: np.ndarray, score: np.ndarray) -> DetectionNoise:
+    """Return the noise that residual lengths and scores [camera frame keypoint] speak for."""
     knots = fit_sigma_of_score(lengths_px, score)
     # where most of a score's detections are wrong their spread says nothing about noise
-    sigma = np.minimum(np.interp(score, *knots), MAX_SIGMA_FACTOR * rayleigh_scale(lengths_px.ravel()))
-    for k in range(sigma.shape[2]):
-        factor = rayleigh_scale((lengths_px[..., k] / sigma[..., k]).ravel())
-        if np.isfinite(factor):
-            sigma[..., k] *= np.clip(factor, 0.5, 2.0)
-    return np.maximum(np.nan_to_num(sigma, nan=1.0), MIN_SIGMA_PX)
+    limit_px = MAX_SIGMA_FACTOR * rayleigh_scale(lengths_px.ravel())
+    sigma = np.minimum(np.interp(score, *knots), limit_px)
+    factor = [rayleigh_scale((lengths_px[..., k] / sigma[..., k]).ravel()) for k in range(sigma.shape[2])]
+    return DetectionNoise(knots, limit_px, np.clip(np.nan_to_num(np.array(factor), nan=1.0), 0.5, 2.0))

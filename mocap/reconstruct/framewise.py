@@ -30,13 +30,13 @@ def framewise_points(detections: Keypoints2D, rig: CameraRig, timeline: Timeline
     for longer than BRIDGED_S, and before and after all of them. `sigma_m` is NaN: nothing is said of uncertainty.
     """
     everything = observe(detections, rig, timeline)
-    limit_px = WRONG_SHARE * np.array([float(max(camera.intrinsics.size_px)) for camera in rig.cameras])
+    limit_px = wrong_px(rig)
     xyz_m = np.full((timeline.n_frames, len(detections.keypoint_set), 3), np.nan)
     for low in range(0, timeline.n_frames, _CHUNK_FRAMES):
         high = min(low + _CHUNK_FRAMES, timeline.n_frames)
         part, _ = everything.window(low, high)
         if part.seen.any():
-            xyz_m[low:high] = _agreed(part, high - low, limit_px)
+            xyz_m[low:high], _ = best_hypotheses(agreeing(part, high - low, limit_px), high - low)
     measured = np.asarray(np.isfinite(xyz_m).all(-1))
     bridged = _short_gaps(measured, round(BRIDGED_S * float(timeline.fps)))
     source = np.where(measured, Source.MEASURED, np.where(bridged, Source.INTERPOLATED, Source.MISSING))
@@ -45,16 +45,20 @@ def framewise_points(detections: Keypoints2D, rig: CameraRig, timeline: Timeline
     return Points3D(detections.keypoint_set, timeline.time_s, filled, unknown, source.astype(np.uint8))
 
 
-def _agreed(observations: Observations, n_frames: int, limit_px: np.ndarray) -> np.ndarray:
-    """Return the points [frame keypoint 3] of the views within limit_px [camera] of the best hypothesis."""
+def wrong_px(rig: CameraRig) -> np.ndarray:
+    """Return the distance [camera] in pixels beyond which a view does not count."""
+    return WRONG_SHARE * np.array([float(max(camera.intrinsics.size_px)) for camera in rig.cameras])
+
+
+def agreeing(observations: Observations, n_frames: int, limit_px: np.ndarray) -> Observations:
+    """Return the observations without those farther than limit_px [camera] from the best hypothesis."""
     o = observations
     start, _ = best_hypotheses(o, n_frames)
     nearest = o.nearest_frame(n_frames)
     at = np.stack([start[np.maximum(row, 0)] for row in nearest])
     error_px = np.linalg.norm(residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m), axis=-1)
     agrees = np.nan_to_num(error_px, nan=np.inf) < limit_px[:, None, None]
-    kept = replace(o, score=np.where(agrees, o.score, 0.0), px_per_unit=np.where(agrees, o.px_per_unit, 0.0))
-    return best_hypotheses(kept, n_frames)[0]
+    return replace(o, score=np.where(agrees, o.score, 0.0), px_per_unit=np.where(agrees, o.px_per_unit, 0.0))
 
 
 def _short_gaps(known: np.ndarray, longest: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,6 +51,7 @@ def body_points(pose: Pose, shape: Shape, names: tuple[str, ...]) -> tuple[np.nd
     return R_world, joints, joints[:, joint] + (R_world[:, joint] @ offset[..., None])[..., 0]
 
 
+@lru_cache(maxsize=8)
 def moves_matrix(names: tuple[str, ...], dof: Freedom) -> np.ndarray:
     """Return [landmark dof] whether a degree's joint is the landmark's own or an ancestor of it."""
     out = np.zeros((len(names), len(dof.joint)), bool)
@@ -58,6 +60,7 @@ def moves_matrix(names: tuple[str, ...], dof: Freedom) -> np.ndarray:
         while j >= 0:
             out[k] |= dof.joint == j
             j = dof.anatomy.parents[j]
+    out.flags.writeable = False
     return out
 
 
@@ -133,8 +136,8 @@ def fit_pose(
     """Return the pose that fits each frame's data on its own (damped Gauss-Newton)."""
     for _ in range(POSE_ITERATIONS):
         hessian, slope = pose_terms(pose, shape, names, dof, data, has_limits=has_limits)
-        _damp(hessian)
-        pose = pose.moved(_limited(-np.linalg.solve(hessian, slope[..., None])[..., 0]), dof)
+        damp(hessian)
+        pose = pose.moved(limited(-np.linalg.solve(hessian, slope[..., None])[..., 0]), dof)
     return pose
 
 
@@ -157,7 +160,7 @@ def fit_shape(
     for _ in range(SHAPE_ITERATIONS):
         left, right, solved = _reduced_to_shape(pose, shape, model, dof, data)
         change = -np.linalg.solve(left + prior, right + prior @ (vector - neutral))
-        pose = pose.moved(_limited(-(solved[..., -1] + solved[..., :-1] @ change)), dof)
+        pose = pose.moved(limited(-(solved[..., -1] + solved[..., :-1] @ change)), dof)
         vector = vector + change
         shape = model.shape(vector, shape)
         if np.abs(change).max() < SHAPE_STILL:
@@ -185,7 +188,7 @@ def _reduced_to_shape(
         jacobian = point_jacobian(R_world[part], joints[part], points[part], dof.joint, axes[part], moves)
         hessian, slope = gauss_newton_terms(jacobian, information[part], gradient[part])
         hessian, slope = hessian + held[part], slope + pull[part]
-        _damp(hessian)
+        damp(hessian)
         of_shape = model.jacobian(R_world[part])
         weighted = (information[part] @ of_shape).reshape(len(slope), -1, m)
         coupling = jacobian.reshape(len(slope), -1, n).transpose(0, 2, 1) @ weighted
@@ -221,7 +224,7 @@ def fit_take(
         prior = prior.learned(pose, dof, fps)
         hessian, slope, coupling, evidence = take_terms(pose, shape, names, dof, data, prior, fps, contact, slip_m)
         step = banded_step(hessian, slope, prior.level**-2.0, pose.accelerations(dof), coupling)
-        pose, prior = pose.moved(_limited(step), dof), evidence
+        pose, prior = pose.moved(limited(step), dof), evidence
     return pose, prior
 
 
@@ -244,12 +247,12 @@ def take_terms(
     evidence = prior.with_evidence(hessian, fps)
     coupling = prior.add(hessian, slope, pose, dof)
     if contact is not None and contact.any():
-        coupling += _add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
-    _damp(hessian)
+        coupling += add_contacts(hessian, slope, pose, shape, dof, contact, slip_m)
+    damp(hessian)
     return hessian, slope, coupling, evidence
 
 
-def _add_contacts(
+def add_contacts(
     hessian: np.ndarray,
     slope: np.ndarray,
     pose: Pose,
@@ -275,13 +278,13 @@ def _add_contacts(
     return -weighted @ flat[1:]
 
 
-def _damp(hessian: np.ndarray) -> None:
+def damp(hessian: np.ndarray) -> None:
     """Add a small share of the diagonal, in place (K. Levenberg, 1944)."""
     diagonal = np.einsum("fii->fi", hessian)
     diagonal += DAMPING * diagonal + 1e-9
 
 
-def _limited(step: np.ndarray) -> np.ndarray:
+def limited(step: np.ndarray) -> np.ndarray:
     """Return the step [frame 3+dof] with its angles limited to MAX_STEP_RAD."""
     out = step.copy()
     out[:, N_TRANSLATION:] = np.clip(step[:, N_TRANSLATION:], -MAX_STEP_RAD, MAX_STEP_RAD)

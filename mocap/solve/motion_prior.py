@@ -119,13 +119,17 @@ class MotionPrior:
         """
         if self.known is None:
             return self
-        squared = pose.accelerations(dof) ** 2
-        usual = np.sqrt(squared.sum(0) / np.maximum(self.known.sum(0), 1e-9))
-        usual = _within_range(usual[None], fps)[0]
+        acceleration = pose.accelerations(dof)
+        usual = np.sqrt((acceleration**2).sum(0) / np.maximum(self.known.sum(0), 1e-9))
+        learned = replace(self, usual=within_range(usual[None], fps)[0])
+        return replace(learned, level=learned.of_moment(acceleration, self.known, fps))
+
+    def of_moment(self, acceleration: np.ndarray, known: np.ndarray, fps: float) -> np.ndarray:
+        """Return the level [frame-2 3+dof] that accelerations of so much known share speak for, with the usual one."""
         length = max(3, round(LOCAL_S * fps))
-        above = uniform_filter1d(squared, length, axis=0, mode="nearest") * length + SHRINKAGE * usual**2
-        below = uniform_filter1d(self.known, length, axis=0, mode="nearest") * length + SHRINKAGE
-        return replace(self, level=_within_range(np.sqrt(above / below), fps), usual=usual)
+        above = uniform_filter1d(acceleration**2, length, axis=0, mode="nearest") * length + SHRINKAGE * self.usual**2
+        below = uniform_filter1d(known, length, axis=0, mode="nearest") * length + SHRINKAGE
+        return within_range(np.sqrt(above / below), fps)
 
     def with_evidence(self, hessian: np.ndarray, fps: float) -> MotionPrior:
         """Return the prior with the shares of second differences that data of this curvature determine."""
@@ -151,14 +155,14 @@ def first_prior(pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
     spread = np.minimum(np.maximum(angle.std(0), MIN_RANGE_RAD), dof.prior_rad)
     spread = np.where(dof.prior_rad > FREE_RAD, np.inf, spread)
     return MotionPrior(
-        _within_range(np.sqrt(0.5 * local + 0.5 * usual), fps),
-        _within_range(np.sqrt(usual)[None], fps)[0],
+        within_range(np.sqrt(0.5 * local + 0.5 * usual), fps),
+        within_range(np.sqrt(usual)[None], fps)[0],
         spread,
         angle.mean(0),
     )
 
 
-def _within_range(level: np.ndarray, fps: float) -> np.ndarray:
+def within_range(level: np.ndarray, fps: float) -> np.ndarray:
     """Return levels [frame 3+dof] per frame^2, alike for the root's three axes, within ACCELERATION_RANGE."""
     (root_low, root_high), (low, high) = np.array(ACCELERATION_RANGE) / fps**2
     root = np.sqrt((level[:, :N_TRANSLATION] ** 2).mean(1, keepdims=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -63,6 +64,20 @@ def freedom_of(anatomy: Anatomy, left_out: Sequence[str] = (), root_sd_m: float 
     return Freedom(joint, axis, prior, rest, anatomy, root_sd_m)
 
 
+@lru_cache(maxsize=8)
+def _by_joint(dof: Freedom) -> list[tuple[int, np.ndarray]]:
+    """Return each joint with its degrees."""
+    return [(int(j), np.flatnonzero(dof.joint == j)) for j in np.unique(dof.joint)]
+
+
+@lru_cache(maxsize=8)
+def _turns(dof: Freedom) -> np.ndarray:
+    """Return the rotation vectors of all joints [dof joint*3] that each degree's unit step makes."""
+    out = np.zeros((len(dof.joint), len(dof.anatomy.joints), 3))
+    out[np.arange(len(dof.joint)), dof.joint] = dof.axis
+    return out.reshape(len(dof.joint), -1)
+
+
 @dataclass(eq=False)
 class Pose:
     """Root translation and local rotations of every frame; local bind rotations are identity."""
@@ -78,9 +93,7 @@ class Pose:
 
     def moved(self, step: np.ndarray, dof: Freedom) -> Pose:
         """Return the pose after a step [frame 3+dof] of root translation and joint angles."""
-        rotvec = np.zeros((len(self.root_m), self.local_wxyz.shape[1], 3))
-        for d, (j, axis) in enumerate(zip(dof.joint, dof.axis, strict=True)):
-            rotvec[:, j] += step[:, 3 + d, None] * axis
+        rotvec = (step[:, 3:] @ _turns(dof)).reshape(len(self.root_m), -1, 3)
         local = quat_multiply(self.local_wxyz, quat_exp(rotvec))
         return Pose(self.root_m + step[:, :3], without_twist(local, dof))
 
@@ -96,8 +109,7 @@ class Pose:
         ((a x v) e) / w for axis e, locked axis a and quaternion (w, v); see `limits.About`.
         """
         out = np.tile(dof.axis, (len(self.root_m), 1, 1))
-        for j in np.unique(dof.joint):
-            of_joint = np.flatnonzero(dof.joint == j)
+        for j, of_joint in _by_joint(dof):
             if len(of_joint) != 2:
                 continue
             locked = np.cross(*dof.axis[of_joint])
@@ -147,8 +159,8 @@ def bind_pose(n_frames: int, anatomy: Anatomy = BODY) -> Pose:
 def without_twist(local_wxyz: np.ndarray, dof: Freedom) -> np.ndarray:
     """Return unit local rotations without what joints cannot do: off-axis parts of hinges, twist of swing joints."""
     out = local_wxyz / np.linalg.norm(local_wxyz, axis=-1, keepdims=True)
-    for j in np.unique(dof.joint):
-        axes = dof.axis[dof.joint == j]
+    for j, of_joint in _by_joint(dof):
+        axes = dof.axis[of_joint]
         q = out[:, j].copy()
         if len(axes) == 1:
             q[:, 1:] = (q[:, 1:] @ axes.T) @ axes

@@ -79,7 +79,7 @@ def begin(rig: CameraRig, reconstructed: PointsResult, performer: PerformerProfi
     known = np.where(too_fast, np.nan, points.xyz_m[:, index])
     pose = first_pose(dict(zip(names, fill_gaps_linearly(known).swapaxes(0, 1), strict=True)))
     sigma_m = points.sigma_m[:, index]
-    shape = _fit_performer(pose, known, sigma_m, names, dof, performer)
+    shape = fit_performer(pose, known, sigma_m, names, dof, performer)
     progress.advance()
     screened = screened_pose(pose, shape, names, dof, known, sigma_m, observations, jumps)
     progress.advance()
@@ -116,7 +116,7 @@ def _landmarks_in(points: Points3D, sides: Sequence[str]) -> tuple[tuple[str, ..
     return names, index
 
 
-def _fit_performer(
+def fit_performer(
     pose: Pose,
     known_m: np.ndarray,
     sigma_m: np.ndarray,
@@ -134,7 +134,7 @@ def _fit_performer(
         return _in_anatomical_frames(
             fit_shape(pose.frames(frames), start, names, dof, data, performer.measured)[1], names
         )
-    start = reference_shape(_body_scale(known_m[frames], names))
+    start = reference_shape(body_scale(known_m[frames], names))
     pose, shape = fit_shape(pose.frames(frames), start, names, dof, data)
     shape = fit_shape(pose, _in_anatomical_frames(shape.with_toe_joints(), names), names, dof, data)[1]
     return _in_anatomical_frames(shape, names)
@@ -145,7 +145,7 @@ def _in_anatomical_frames(shape: Shape, names: tuple[str, ...]) -> Shape:
     return shape.with_hands_straight() if {"LMiddle", "RMiddle"} & set(names) else shape.with_knuckles_across()
 
 
-def _body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
+def body_scale(known_m: np.ndarray, names: tuple[str, ...]) -> float:
     """Return the performer's size against the reference body: the median over segments of their median lengths."""
     rest = dict(zip(names, body_points(bind_pose(1), reference_shape(1.0), names)[2][0], strict=True))
     ratios = []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mocap.kernels import banded
-from mocap.kernels.banded import solve_banded
+from mocap.kernels.banded import solve_banded, trailing_covariance
 
 
 def _system(n: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +37,14 @@ def test_several_right_sides_are_solved_at_once() -> None:
     right = np.random.default_rng(8).normal(size=(5, 211))
     expected = np.linalg.solve(dense, right.T).T
     assert solve_banded(band, right) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("first", "count"), [(198, 13), (150, 7), (0, 3)])
+def test_the_covariance_of_some_unknowns_is_the_inverses_block(first: int, count: int) -> None:
+    dense, band = _system(211, 13)
+    solve_banded(band, np.ones(211))
+    expected = np.linalg.inv(dense)[first : first + count, first : first + count]
+    assert trailing_covariance(band, first, count) == pytest.approx(expected, rel=1e-10, abs=1e-13)
 
 
 def test_an_indefinite_matrix_is_refused_and_named() -> None:
@@ -88,6 +96,7 @@ def test_a_table_that_reads_otherwise_gives_the_same_result(
             expected = np.linalg.solve(dense, right)
             assert solve_banded(band, right) == pytest.approx(expected, rel=1e-12)
             assert right == pytest.approx(expected, rel=1e-12)
+            assert trailing_covariance(band, n - 1, 1) == pytest.approx(np.linalg.inv(dense)[-1:, -1:])
             _, band = _system(n, width)
             both = np.random.default_rng(8).normal(size=(3, n))
             expected = np.linalg.solve(dense, both.T).T

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mocap.kernels.filters import FILTERS, MIN_SAMPLES, filtered
+from mocap.kernels.filters import FILTERS, MIN_SAMPLES, OneEuroState, filtered, one_euro_step
 
 RATE_HZ = 60.0
 N_FRAMES, N_KEYPOINTS = 211, 3
@@ -102,3 +102,12 @@ def test_the_smoother_equals_the_dense_posterior_mean(noisy: np.ndarray) -> None
 def test_a_parameter_beyond_the_rate_is_refused(name: str, bad: dict[str, float], noisy: np.ndarray) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         filtered(noisy, RATE_HZ, name, bad)
+
+
+def test_one_euro_step_by_step_is_the_filter_of_the_whole() -> None:
+    points = np.random.default_rng(8).normal(size=(23, 5, 3)).cumsum(axis=0) * 0.05
+    parameters = {"min_cutoff_hz": 1.1, "beta": 0.7}
+    state = OneEuroState(points[0], points[0], np.zeros((5, 3)))
+    steps = [state := one_euro_step(state, p, 50.0, **parameters) for p in points[1:]]
+    together = filtered(points, 50.0, "one-euro", parameters)
+    np.testing.assert_array_equal(np.stack([s.smooth for s in steps]), together[1:])

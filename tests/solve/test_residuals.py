@@ -118,7 +118,7 @@ def test_contacts() -> None:
     contact = np.ones((N_FRAMES, len(fit.FOOT_LANDMARKS)), bool)
     contact[2:4, 1] = False
     hessian, slope = np.zeros((N_FRAMES, n, n)), np.zeros((N_FRAMES, n))
-    coupling = fit._add_contacts(hessian, slope, pose, SHAPE, dof, contact, 0.01)
+    coupling = fit.add_contacts(hessian, slope, pose, SHAPE, dof, contact, 0.01)
 
     def cost(moved: Pose) -> float:
         way = np.diff(fit.body_points(moved, SHAPE, fit.FOOT_LANDMARKS)[2], axis=0)
