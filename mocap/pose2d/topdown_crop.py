@@ -79,6 +79,8 @@ def cut(picture: np.ndarray, window: Window, input_size: tuple[int, int]) -> np.
     for axis, (from_x, from_y, offset) in enumerate(image_from):
         along = np.rint(from_x * x * one).astype(np.int32)
         down = np.rint((from_y * y + offset) * one).astype(np.int32) + half
+        # an upright window's columns lie alike in every row, and its rows in every column
+        along, down = (v[:1] if v[0] == v[-1] else v for v in (along, down))
         at = (down[:, None] + along) >> (_BITS - 5)
         part |= ((at & (_STEPS - 1)) << (5 * axis)).astype(np.uint16)
         whole[..., axis] = np.clip(at >> 5, -(2**15), 2**15 - 1)
