@@ -233,8 +233,11 @@ def _head(landmarks: dict[str, np.ndarray], chest: np.ndarray) -> np.ndarray:
 
 
 STRAIGHT = np.sin(np.radians(15.0))
-"""Below this bend the plane of a limb is mostly noise, and may be that of a joint that bends a little backwards."""
-CARRIED_FRAMES = 31
+"""Below this bend the plane of a limb is mostly noise."""
+BACKWARDS = np.sin(np.radians(25.0))
+"""Up to here noise, and a joint beyond straight, make a limb seem to bend against the frames around."""
+CARRIED_FRAMES = 61
+"""A limb that is nearly straight keeps the plane of the frames around; the more a frame bends, the more it counts."""
 SMOOTH_FRAMES = 7
 
 
@@ -250,10 +253,10 @@ def _bend_axis(upper: np.ndarray, lower: np.ndarray, fallback: np.ndarray) -> np
     across = np.cross(_unit(upper), fallback)
     # about the upper segment, counted from the fallback, so that turns of the whole limb do not count
     turned = (axis * fallback).sum(-1) + 1j * (axis * across).sum(-1)
-    usual = _averaged(np.nan_to_num(turned), CARRIED_FRAMES) + 0.1 * STRAIGHT
+    usual = _averaged(np.nan_to_num(turned * np.abs(turned)), CARRIED_FRAMES) + (0.5 * STRAIGHT) ** 2
     usual = usual / np.maximum(np.abs(usual), 1e-9)
     carried = usual.real[:, None] * fallback + usual.imag[:, None] * across
-    backwards = ((axis * carried).sum(-1) < 0) & (np.linalg.norm(axis, axis=-1) < STRAIGHT)
+    backwards = ((axis * carried).sum(-1) < 0) & (np.linalg.norm(axis, axis=-1) < BACKWARDS)
     axis = np.where(backwards[:, None], 0.0, axis) + 0.5 * STRAIGHT * carried
     return np.stack([_averaged(axis[:, i], SMOOTH_FRAMES) for i in range(3)], axis=1)
 
