@@ -40,7 +40,7 @@ MAX_STRETCHES = 4
 MAX_ROUNDS = 4
 DONE = 2.0
 """A step that raises the log likelihood by less is the last."""
-MIN_SD = 4.0
+MIN_SD = 6.0
 """The steps together must explain more than chance would, by so many standard deviations of that."""
 IMPLAUSIBLE_SD = 6.0
 VIEWING_DISTANCE_M = 5.0

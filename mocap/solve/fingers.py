@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.keypoints import Points3D
 from mocap.core.limbs import stretches
-from mocap.core.observations import Observations
+from mocap.core.observations import Observations, observe
 from mocap.core.performer import PerformerProfile
 from mocap.core.progress import Progress
+from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
 from mocap.core.windows import windows
 from mocap.kernels.rotations import (
@@ -100,24 +102,24 @@ class _Hand:
 
 def solve_fingers(
     sides: Sequence[str],
-    points: Points3D,
-    observations: Observations,
-    sigma_px: np.ndarray,
+    rig: CameraRig,
+    reconstructed: PointsResult,
     pose: Pose,
     shape: Shape,
     body: Carried,
-    timeline: Timeline,
     progress: Progress,
     performer: PerformerProfile | None = None,
 ) -> list[SolvedHand]:
     """Return the fingers of the hands of `sides` on the solved body.
 
-    observations and sigma_px [camera frame keypoint] of all keypoints; pose, shape and landmarks of the body. Bone
-    lengths are of both hands together: left and right differ by less than detectors can tell. `performer` is what an
-    earlier take found of the same person.
+    pose, shape and landmarks of the body. Bone lengths are of both hands together: left and right differ by less than
+    detectors can tell. `performer` is what an earlier take found of the same person.
     """
     if not sides:
         return []
+    points, timeline = reconstructed.points, reconstructed.timeline
+    observations = observe(reconstructed.detections, rig, timeline)
+    sigma_px = np.nan_to_num(reconstructed.sigma_px, nan=1.0)
     hands = [_hand(side, points, pose, shape, body) for side in sides]
     lengths, is_told = _lengths(hands, shape, performer)
     progress.start("Solving the fingers", len(hands) * len(windows(timeline.n_frames, float(timeline.fps))))

@@ -47,8 +47,6 @@ class Start:
     dof: Freedom
     shape: Shape
     screened: Screened
-    everything: Observations
-    """Of all keypoints."""
     observations: Observations
     """Of the landmarks, without what is no evidence."""
     sigma_px: np.ndarray
@@ -72,8 +70,8 @@ def begin(rig: CameraRig, reconstructed: PointsResult, performer: PerformerProfi
     names, index = _landmarks_in(points, sides)
     dof, fps = freedom(names), float(timeline.fps)
     sigma_px = np.nan_to_num(reconstructed.sigma_px[:, :, index], nan=1.0)
-    everything = observe(reconstructed.detections, rig, timeline)
-    observations = with_evidence_only(everything.of(index), names, points.xyz_m[:, index], sigma_px, fps)
+    observations = observe(reconstructed.detections, rig, timeline).of(index)
+    observations = with_evidence_only(observations, names, points.xyz_m[:, index], sigma_px, fps)
     jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
     too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
     known = np.where(too_fast, np.nan, points.xyz_m[:, index])
@@ -83,7 +81,7 @@ def begin(rig: CameraRig, reconstructed: PointsResult, performer: PerformerProfi
     progress.advance()
     screened = screened_pose(pose, shape, names, dof, known, sigma_m, observations, jumps)
     progress.advance()
-    return Start(sides, names, index, dof, shape, screened, everything, observations, sigma_px, fps)
+    return Start(sides, names, index, dof, shape, screened, observations, sigma_px, fps)
 
 
 def feet(pose: Pose, shape: Shape) -> np.ndarray:

@@ -65,10 +65,7 @@ def solve_take(
     progress.finish()
     R_world, joints, landmarks = body_points(pose, shape, of)
     body = Carried(on_body, landmarks, spread_m, np.isin(on_body, index))
-    all_sigma_px = np.nan_to_num(reconstructed.sigma_px, nan=1.0)
-    hands = solve_fingers(
-        start.sides, points, start.everything, all_sigma_px, pose, shape, body, timeline, progress, performer
-    )
+    hands = solve_fingers(start.sides, rig, reconstructed, pose, shape, body, progress, performer)
     local = np.concatenate([pose.rig_local_wxyz(), *(hand.rig_local_wxyz() for hand in hands)], axis=1)
     motion = Motion(skeleton_of(shape, [h.shape for h in hands]), timeline, pose.root_m, quat_continuous(local))
     keypoints = carried_keypoints(points, [body, *(hand.carried for hand in hands)], R_world, joints)
