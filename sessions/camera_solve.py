@@ -7,7 +7,9 @@ motion, soles that stand. So the cameras' places, directions and clocks can be u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +53,7 @@ class SolvedCameras:
     """The rig and the corrections of clocks that the rest of the take is solved with."""
 
     rig: CameraRig
-    is_moved: bool
+    is_rig_moved: bool
     clocks: dict[str, TimeMap]
     """By camera: corrected master time from the master time it had; with sigma. Empty: clocks are as they were."""
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -64,6 +66,27 @@ class SolvedCameras:
             self.clocks[n].master_time_s(t) for n, t in zip(detections.camera_names, detections.time_s, strict=True)
         ]
         return replace(detections, time_s=np.stack(corrected))
+
+
+def times_of(solved: SolvedCameras, given: Mapping[str, TimeMap]) -> dict[str, Any]:
+    """Return the clocks as `mocap sync` writes them: the corrections after those `given`, the first the reference."""
+    both: dict[str, tuple[float, float]] = {}
+    for name, correction in solved.clocks.items():
+        before = given.get(name, TimeMap())
+        rate = (1 + 1e-6 * correction.drift_ppm) * (1 + 1e-6 * before.drift_ppm)
+        both[name] = (correction.offset_s + (1 + 1e-6 * correction.drift_ppm) * before.offset_s, rate)
+    reference = next(iter(both))
+    offset_s, rate = both[reference]
+    cameras = {
+        name: {
+            "offset_s": (own_s - offset_s) / rate,
+            "drift_ppm": 1e6 * (own_rate / rate - 1),
+            "sigma_s": solved.clocks[name].sigma_s,
+            "methods": ["skeleton"],
+        }
+        for name, (own_s, own_rate) in both.items()
+    }
+    return {"reference": reference, "cameras": cameras}
 
 
 def solve_cameras(
@@ -80,7 +103,8 @@ def solve_cameras(
     the take beyond MAX_STRETCHES of STRETCH_S. Raises what `solve_take` raises.
     """
     work = _Work(rig, timeline, unknowns)
-    found, gain, covariance = SolvedCameras(rig, False, {}), 0.0, np.linalg.inv(work.prior)
+    found, covariance = SolvedCameras(rig, False, {}), np.linalg.inv(work.prior)
+    gain = gained = 0.0
     progress.start("Solving cameras with the skeleton", MAX_ROUNDS)
     for _ in range(MAX_ROUNDS):
         system = work.system(found, detections, performer)
@@ -93,7 +117,7 @@ def solve_cameras(
         if gained < DONE:
             break
     progress.finish()
-    return work.judged(found, gain, np.sqrt(np.diag(covariance)).reshape(-1, N_UNKNOWNS))
+    return work.judged(found, gain, gained, np.sqrt(np.diag(covariance)).reshape(-1, N_UNKNOWNS))
 
 
 class _Work:
@@ -151,20 +175,26 @@ class _Work:
                 name: _after(clocks.get(name, TimeMap()), of_camera[OFFSET], of_camera[DRIFT], self.middle_s)
                 for name, of_camera in zip(rig.names, step, strict=True)
             }
-        return SolvedCameras(rig, True, clocks)
+        return SolvedCameras(rig, CAMERAS in self.unknowns, clocks)
 
-    def judged(self, found: SolvedCameras, gain: float, sd: np.ndarray) -> SolvedCameras:
+    def judged(self, found: SolvedCameras, gain: float, last_gain: float, sd: np.ndarray) -> SolvedCameras:
         """Return what was found with what to say of it, or the rig as given where it explains no more than chance."""
         n = int(self.is_free.sum())
-        data = {"log_likelihood_gain": gain, "unknowns": n}
+        data = {"log_likelihood_gain": gain, "last_round": last_gain, "unknowns": n}
         if 2 * gain < n + MIN_SD * np.sqrt(2 * n):
             why = f"moving them explains the detections no better than chance would (gain {gain:.1f}, {n} unknowns)"
             return self._unmoved(why, Severity.INFO, data)
-        worst = np.where(self.is_free, np.abs(self.off(found)) / self.sd, 0.0).max(1)
+        worst = np.where(self.is_free, np.abs(self.off(found)) / self.sd, 0.0)
         if worst.max() > IMPLAUSIBLE_SD:
-            name = self.rig.names[int(worst.argmax())]
-            why = f"camera {name} would have to move or its clock to shift much further than a calibration errs"
-            return self._unmoved(f"{why}; correct it first (`mocap calibrate refine --clocks`)", Severity.WARNING, data)
+            name = self.rig.names[int(worst.max(1).argmax())]
+            what = "clock" if worst.max(0).argmax() >= OFFSET else "camera"
+            advice = {
+                "clock": f"the clock of {name} would have to shift much further than placed clocks err; place it first "
+                "(`mocap sync --rig`)",
+                "camera": f"camera {name} would have to move much further than a calibration errs; correct it first "
+                "(`mocap calibrate refine`)",
+            }
+            return self._unmoved(advice[what], Severity.WARNING, data)
         clocks = {
             name: replace(clock, sigma_s=float(sd[c, OFFSET] if c else 0.0))
             for c, (name, clock) in enumerate(found.clocks.items())
@@ -172,10 +202,11 @@ class _Work:
         moves, text = self._moves(found.rig, clocks, sd)
         message = f"{' and '.join(self.unknowns)} were solved together with the skeleton: {text}.".capitalize()
         done = Diagnostic("cameras-solved", Severity.INFO, message, data | {"moved": moves})
-        return SolvedCameras(found.rig, True, clocks, (done,))
+        return SolvedCameras(found.rig, found.is_rig_moved, clocks, (done,))
 
     def _unmoved(self, why: str, severity: Severity, data: dict[str, float]) -> SolvedCameras:
-        message = f"The cameras were left as they were before the skeleton's solve: {why}."
+        what = " and ".join(self.unknowns).capitalize()
+        message = f"{what} were left as they were before the skeleton's solve: {why}."
         return SolvedCameras(self.rig, False, {}, (Diagnostic("cameras-not-solved", severity, message, data),))
 
     def _moves(
@@ -213,7 +244,8 @@ def _stretches(timeline: Timeline) -> list[tuple[float, float]]:
     """Return from when to when the take is looked at: all of it, or stretches spread over it."""
     length_s = timeline.n_frames / float(timeline.fps)
     if length_s <= MAX_STRETCHES * STRETCH_S:
-        return [(-np.inf, np.inf)]
+        half_s = 0.5 / float(timeline.fps)
+        return [(timeline.start_s - half_s, timeline.start_s + length_s - half_s)]
     starts = timeline.start_s + np.linspace(0.0, length_s - STRETCH_S, MAX_STRETCHES)
     return [(float(s), float(s) + STRETCH_S) for s in starts]
 
@@ -221,8 +253,6 @@ def _stretches(timeline: Timeline) -> list[tuple[float, float]]:
 def _between(detections: Keypoints2D, low_s: float, high_s: float) -> Keypoints2D:
     """Return the detections of some seconds of master time."""
     inside = (detections.time_s >= low_s) & (detections.time_s < high_s)
-    if np.isinf(low_s):
-        return detections
     width = int(inside.sum(1).max(initial=0))
     index = np.stack([np.pad(np.flatnonzero(row), (0, width))[:width] for row in inside])
     is_real = np.arange(width) < inside.sum(1)[:, None]

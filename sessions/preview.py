@@ -112,7 +112,8 @@ class Preview:
     def _frame(self, points: FramePoints, body: Body | None) -> PreviewFrame:
         measured = np.asarray(np.isfinite(points.measured_m).all(-1))
         self._ever |= measured
-        xyz_m, sigma_m = points.filtered_m.copy(), points.sigma_m.copy()
+        # what the body does not carry (fingers, mouth) is as the frame's views say: the filter would be late
+        xyz_m, sigma_m = points.measured_m.copy(), points.sigma_m.copy()
         source = np.where(measured, Source.MEASURED, Source.MISSING).astype(np.uint8)
         if body is not None:
             at = self._solve.index

@@ -178,11 +178,14 @@ def process_keypoints(
     With a latency it is the causal preview (`sessions.preview`), whose figures are in `Processed.preview_figures`;
     read-out times are not corrected then, because that looks ahead.
 
-    Raises: InputError `keypoints-outside-picture`, and whatever the keypoints are wrong about.
+    Raises: InputError `keypoints-outside-picture`, and whatever the keypoints are wrong about; ValueError when a
+    preview is asked for what only the whole take can tell.
     """
     check_inside(rig, keypoints)
     is_causal = latency_s is not None
     config = {**defaults(), "refine_rig": False, **(settings or {}), "latency_s": latency_s}
+    if is_causal and (config["refine_rig"] or config["solve_for"]):
+        raise ValueError("a causal preview cannot correct cameras from the whole take")
     rig = rig.with_readouts(dict.fromkeys(rig.names)) if is_causal else rig
     seen = map_keypoints(rig.cameras, keypoints)
     sources = {

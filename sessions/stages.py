@@ -3,7 +3,7 @@
 From footage:        footage -> fit -> keypoints -> times -> views -> identity -> refine -> preview -> recrop -> edits
                      -> cameras -> points -> solve
 From keypoint files: views -> identity -> refine -> edits -> cameras -> points -> solve
-Causal preview:      views -> identity -> refine -> edits -> cameras -> causal -> solve
+Causal preview:      views -> identity -> refine -> edits -> causal -> solve
 
 A value flows from row to row by name; a row is recomputed only when something it reads changed.
 """
@@ -166,10 +166,18 @@ def _solve(inputs: Inputs, config: Config, progress: Progress) -> SolvedTake:
 
 def _causal(inputs: Inputs, config: Config, progress: Progress) -> PreviewedTake:
     seen: Keypoints2D = inputs["edits"]
-    known: Mapping[str, Any] = config["performer"]
-    performer = performer_from_json(known) if known else None
     timeline = timeline_of(seen, inputs["times"].fps)
+    performer = _known_performer(config)
     return preview_take(inputs["refine"].rig, seen, timeline, progress, performer, config["latency_s"])
+
+
+def _preview_gates(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
+    """Return the quality gates that a preview fails.
+
+    Its points are of single frames, or late by their filter: how far they breathe and lie from the views tells nothing
+    of the rig.
+    """
+    return tuple(d for d in quality_gates(inputs["solve"]) if d.code != "bones-unsteady")
 
 
 def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnostic, ...]:
@@ -181,7 +189,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
     # As one instant was taken what nothing confirmed and no person either: then it is a warning still.
     assumed = any(d.code == "times-assumed" and d.severity is Severity.WARNING for d in inputs["times"].diagnostics)
     gates = quality_gates(take, are_times_assumed=assumed)
-    if inputs["refine"].is_refined or inputs["cameras"].is_moved:
+    if inputs["refine"].is_refined or inputs["cameras"].is_rig_moved:
         return gates
     wrong = next((tuple(d.data["cameras"]) for d in gates if d.code == "camera-disagrees"), None)
     return (*gates, *rig_bias(take, wrong))
@@ -234,9 +242,9 @@ FROM_KEYPOINTS: tuple[Stage, ...] = (
 """Sources: keypoints (per camera), rig, times, corrections."""
 
 CAUSAL_FROM_KEYPOINTS: tuple[Stage, ...] = (
-    *FROM_KEYPOINTS[: FROM_KEYPOINTS.index(POINTS)],
+    *FROM_KEYPOINTS[: FROM_KEYPOINTS.index(CAMERAS)],
     Stage("causal", 1, ("edits", "refine", "times"), _causal, ("performer", "latency_s"), label="previewing"),
     Stage("solve", 1, ("causal",), lambda inputs, _config, _progress: inputs["causal"].solved),
-    BIAS,
+    Stage("bias", 1, ("solve",), _preview_gates, label="checking the result"),
 )
 """The same sources; every frame from what was seen up to it (`sessions.preview`)."""

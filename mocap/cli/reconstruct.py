@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from glob import escape as glob_escape
@@ -16,6 +16,8 @@ from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
     from mocap.core.diagnostics import Diagnostic
+    from mocap.core.timeline import TimeMap
+    from sessions.runner import RunResult
 
 SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
 EXAMPLE = "mocap reconstruct --rig Calib.toml --keypoints pose/ --fps 60 --out result --to trc,bvh,glb"
@@ -141,7 +143,8 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
             new = {f.path.name for f in written.files} | {str(d.data["file"]) for d in written.missing}
             found = [*all_findings(processed), *written.missing, *_of_other_runs(args.out, done.solved.subject, new)]
             data["diagnostics"] = [d.to_json() for d in found]
-            data["files"] = [*(f.path.name for f in written.files), "report.json"]
+            solved_files = _write_cameras(staging, done.run, time_maps)
+            data["files"] = [*(f.path.name for f in written.files), *solved_files, "report.json"]
             if profile is not None:
                 data["performer"] = {"file": str(profile), "is_used": bool(performer)}
             laps.lap("report")
@@ -179,6 +182,24 @@ def _latency_s(args: argparse.Namespace) -> float | None:
             "usage", f"{option} looks at the whole take, --causal must not", "Correct the cameras beforehand."
         )
     return latency_s
+
+
+def _write_cameras(folder: Path, run: RunResult, time_maps: Mapping[str, TimeMap]) -> list[str]:
+    """Write rig and clocks where they were solved with the skeleton, for the next take; return the files' names."""
+    if "cameras" not in run.nodes:
+        return []
+    from calibration.files import write_rig
+    from mocap.core.jsontext import write_json
+    from sessions.camera_solve import times_of
+
+    solved, names = run["cameras"], []
+    if solved.is_rig_moved:
+        names.append("solved_rig.toml")
+        write_rig(folder / names[-1], solved.rig)
+    if solved.clocks:
+        names.append("solved_times.json")
+        write_json(folder / names[-1], times_of(solved, time_maps))
+    return names
 
 
 def _profile_folder(profile: Path | None) -> contextlib.AbstractContextManager[None]:

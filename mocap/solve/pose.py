@@ -234,11 +234,12 @@ def _head(landmarks: dict[str, np.ndarray], chest: np.ndarray) -> np.ndarray:
 
 STRAIGHT = np.sin(np.radians(15.0))
 """Below this bend the plane of a limb is mostly noise."""
-BACKWARDS = np.sin(np.radians(25.0))
+BACKWARDS = np.sin(np.radians(35.0))
 """Up to here noise, and a joint beyond straight, make a limb seem to bend against the frames around."""
 CARRIED_FRAMES = 61
 """A limb that is nearly straight keeps the plane of the frames around; the more a frame bends, the more it counts."""
 SMOOTH_FRAMES = 7
+"""Planes are smoothed over so many frames; this only starts the solve, at any frame rate."""
 
 
 def _bend_axis(upper: np.ndarray, lower: np.ndarray, fallback: np.ndarray) -> np.ndarray:

@@ -46,6 +46,18 @@ def test_it_writes_the_same_files_and_says_that_it_is_a_preview(
     assert len(read_trc(tmp_path / "subject_0.trc")[2]) == N_FRAMES
 
 
+def test_rough_detections_of_a_right_rig_fail_no_gate_and_blame_no_camera(mocap: Mocap, tmp_path: Path) -> None:
+    rng = np.random.default_rng(20)
+    rig, performer = ring_rig(4, rng), Performer.random(rng)
+    faults = Faults(noise_px=3.0, outlier_share=0.1, dropout_share=0.1)
+    seen = detect([performer], rig, Fraction(60), N_FRAMES, rng, faults=faults).keypoints
+    folder = write_take(tmp_path / "take", rig, seen)
+    given = ("reconstruct", "--rig", folder / "rig.toml", "--keypoints", folder / "keypoints", "--fps", "60")
+    code, shown = mocap(*given, "--out", tmp_path / "out", "--causal")
+    assert code == 0
+    assert not {"bones-unsteady", "rig-biased"} & {d["code"] for d in shown["diagnostics"]}
+
+
 def test_the_whole_takes_report_names_no_preview(given: tuple[object, ...], mocap: Mocap, tmp_path: Path) -> None:
     assert mocap(*given, "--out", tmp_path)[0] == 0
     assert "preview" not in json.loads((tmp_path / "report.json").read_text())

@@ -272,10 +272,34 @@ def test_cameras_and_clocks_are_solved_with_the_skeleton_when_asked(take: Take, 
     assert max(turned_deg, key=lambda name: turned_deg[name]) == "cam3"
     assert turned_deg["cam3"] == pytest.approx(np.degrees(0.005), abs=0.1)
     assert solved["reproj_median_px"] < given["reproj_median_px"]
+    assert {"solved_rig.toml", "solved_times.json"} <= set(solved["files"])
+    assert read_rig(tmp_path / "solved" / "solved_rig.toml").names == ("cam1", "cam2", "cam3", "cam4", "cam5")
     assert "cameras" in solved["seconds"]
     assert solved["seconds"]["total"] == pytest.approx(
         sum(s for name, s in solved["seconds"].items() if name != "total"), rel=0.02
     )
+
+
+def test_solved_clocks_are_used_and_written(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    rows = (take.folder / "times.csv").read_text().split()
+    late = [row if not row.startswith("cam4,") else _later(row, 0.05) for row in rows]
+    (tmp_path / "late.csv").write_text("\n".join(late) + "\n")
+    _, right = mocap(*take.arguments(tmp_path / "right", "--times", take.folder / "times.csv"))
+    wrong = ("--times", tmp_path / "late.csv")
+    _, given = mocap(*take.arguments(tmp_path / "given", *wrong))
+    _, solved = mocap(*take.arguments(tmp_path / "solved", *wrong, "--solve-for", "clocks"))
+    assert given["reproj_p95_px"] > 1.2 * right["reproj_p95_px"]
+    assert solved["reproj_p95_px"] < 1.1 * right["reproj_p95_px"]
+    assert "solved_times.json" in solved["files"]
+    assert "solved_rig.toml" not in solved["files"]
+    again = ("--times", tmp_path / "solved" / "solved_times.json")
+    _, read = mocap(*take.arguments(tmp_path / "again", *again))
+    assert read["reproj_median_px"] == pytest.approx(solved["reproj_median_px"], rel=0.02)
+
+
+def _later(row: str, by_s: float) -> str:
+    camera, offset_s, drift_ppm = row.split(",")
+    return f"{camera},{float(offset_s) + by_s},{drift_ppm}"
 
 
 def test_two_cameras_mixed_up_fail_the_quality_gates_and_the_good_ones_are_not_blamed(

@@ -61,7 +61,7 @@ def test_a_turned_camera_and_a_late_clock_are_found_again(rig: CameraRig, seen: 
     time_s = seen.time_s.copy()
     time_s[late] += 0.008
     found = _solve(stale, replace(seen, time_s=time_s), "cameras", "clocks")
-    assert found.is_moved
+    assert found.is_rig_moved
     assert _error_deg(found.rig, rig)[wrong] < 0.08
     assert _error_deg(found.rig, stale)[[0, 1, 2, 4]].max() < 0.08
     clock = found.clocks[rig.names[late]]
@@ -88,7 +88,7 @@ def test_only_what_was_asked_for_moves(rig: CameraRig, seen: Keypoints2D) -> Non
 
 def test_cameras_that_are_right_stay_to_the_last_bit(rig: CameraRig, seen: Keypoints2D) -> None:
     found = _solve(rig, seen, "cameras", "clocks")
-    assert not found.is_moved
+    assert not found.is_rig_moved
     assert found.rig is rig
     assert found.timed(seen) is seen
     assert [d.code for d in found.diagnostics] == ["cameras-not-solved"]
@@ -96,7 +96,7 @@ def test_cameras_that_are_right_stay_to_the_last_bit(rig: CameraRig, seen: Keypo
 
 def test_a_camera_that_was_knocked_over_is_no_calibration_error(rig: CameraRig, seen: Keypoints2D) -> None:
     found = _solve(_turned(rig, 3, 4.0), seen, "cameras")
-    assert not found.is_moved
+    assert not found.is_rig_moved
     (diagnostic,) = found.diagnostics
     assert diagnostic.code == "cameras-not-solved"
     assert rig.names[3] in diagnostic.message
@@ -117,11 +117,64 @@ def test_stretches_with_nobody_there_say_nothing(
         (pytest.approx(1.683, abs=1e-3), pytest.approx(2.483, abs=1e-3)),
     ]
     found = _solve(_turned(rig, 3, 0.25), gone, "cameras")
-    assert found.is_moved
+    assert found.is_rig_moved
     nobody = Keypoints2D(seen.keypoint_set, seen.camera_names, np.full_like(xy, np.nan), 0 * score, seen.time_s)
     with pytest.raises(InputError) as raised:
         _solve(rig, nobody, "cameras")
     assert raised.value.code == "performer-not-seen"
+
+
+def test_what_was_trimmed_away_says_nothing(rig: CameraRig, seen: Keypoints2D) -> None:
+    cut = seen.time_s[0] > 1.6
+    xy = seen.xy_px.copy()
+    xy[3, cut] += 25.0
+    knocked = Keypoints2D(seen.keypoint_set, seen.camera_names, xy, seen.score, seen.time_s)
+    found = solve_cameras(rig, knocked, Timeline(FPS, 97), ("cameras",), None, NoProgress())
+    assert not found.is_rig_moved
+
+
+def test_drift_is_found_about_the_middle_of_the_take(
+    rig: CameraRig, seen: Keypoints2D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_solve, "PRIOR_DRIFT", 0.01)
+    later = 7.0  # master time does not begin at zero
+    time_s = seen.time_s + later
+    time_s[1] = time_s[1] + 0.003 + 0.006 * (seen.time_s[1] - 1.24)
+    found = _solve(rig, replace(seen, time_s=time_s), "clocks")
+    clock = found.clocks[rig.names[1]]
+    assert clock.drift_ppm == pytest.approx(-6000, rel=0.25)
+    left_s = clock.master_time_s(time_s[1]) - (seen.time_s[1] + later)
+    assert np.abs(left_s).max() < 0.0025
+
+
+def test_the_prior_holds_all_steps_together(rig: CameraRig, seen: Keypoints2D, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prior that forgot the steps before would let every round go as far again."""
+    monkeypatch.setattr(camera_solve, "PRIOR_TURN_RAD", np.radians(0.003))
+    monkeypatch.setattr(camera_solve, "PRIOR_SHIFT_M", 1e-4)
+    monkeypatch.setattr(camera_solve, "IMPLAUSIBLE_SD", np.inf)
+    monkeypatch.setattr(camera_solve, "DONE", 0.0)
+    monkeypatch.setattr(camera_solve, "MIN_SD", -1e9)
+    stale = _turned(rig, 3, 0.25)
+    turned_deg = []
+    for rounds in (1, 4):
+        monkeypatch.setattr(camera_solve, "MAX_ROUNDS", rounds)
+        turned_deg.append(_error_deg(_solve(stale, seen, "cameras").rig, stale)[3])
+    assert turned_deg[0] > 1e-3
+    assert turned_deg[1] < 1.7 * turned_deg[0]
+
+
+def test_clocks_are_written_after_those_that_were_given() -> None:
+    given = {"a": TimeMap(0.0, 0.0), "b": TimeMap(0.5, 40.0)}
+    solved = SolvedCameras(
+        ring_rig(2, np.random.default_rng(1)), False, {"a": TimeMap(0, 0, 0), "b": TimeMap(0.01, -30.0, 0.002)}
+    )
+    written = camera_solve.times_of(solved, given)
+    assert written["reference"] == "a"
+    b = written["cameras"]["b"]
+    t = 12.0
+    expected = solved.clocks["b"].master_time_s(given["b"].master_time_s(np.array(t)))
+    assert b["offset_s"] + (1 + 1e-6 * b["drift_ppm"]) * t == pytest.approx(float(expected), abs=1e-12)
+    assert b["sigma_s"] == 0.002
 
 
 def test_clocks_compose_about_the_middle_of_the_take() -> None:

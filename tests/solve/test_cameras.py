@@ -123,6 +123,17 @@ def test_a_step_brings_a_wrong_camera_and_a_late_clock_back(rig: CameraRig, poin
     assert np.abs(np.delete(step[:, OFFSET], late)).max() < 0.0025
 
 
+def test_a_take_whose_detections_err_alike_says_less(
+    rig: CameraRig, points: PointsResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = camera_system(rig, points, 0.5)
+    length = cameras.run_length
+    monkeypatch.setattr(cameras, "run_length", lambda scatter: 4 * length(scatter))
+    less = camera_system(rig, points, 0.5)
+    assert less.hessian == pytest.approx(once.hessian / 4)
+    assert less.slope == pytest.approx(once.slope / 4)
+
+
 def test_detections_that_err_alike_count_as_fewer() -> None:
     assert run_length(Scatter(np.array([1.0, 0.0, 0.0]), 1.0, 1.0, 100)) == 1.0
     assert run_length(Scatter(np.array([1.0, 0.5, 0.25]), 1.0, 1.0, 100)) == pytest.approx(2.5)
@@ -130,8 +141,7 @@ def test_detections_that_err_alike_count_as_fewer() -> None:
     assert run_length(Scatter(np.zeros(3), 1.0, 1.0, 0)) == 1.0
 
 
-def test_the_window_fits_of_the_solve_are_the_same(rig: CameraRig, points: PointsResult) -> None:
-    """Fewer damped terms would make another step: the system is linearised where the solve ends."""
+def test_the_system_is_linearised_where_the_solve_ends(rig: CameraRig, points: PointsResult) -> None:
     start = begin(rig, points, None, NoProgress())
     first = first_prior(start.screened.pose, start.dof, start.fps)
     window = windows(points.timeline.n_frames, start.fps)[0]
