@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures, told_without
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import finding_lines
+from mocap.cli.calibrate_text import finding_lines, world_text
 from mocap.cli.options import length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -239,5 +239,5 @@ def _text(data: dict[str, Any]) -> str:
             f"{c['certainty']['center_sd_mm']:.0f} mm, turned to ± {c['certainty']['turn_sd_deg']:.2f} degrees"
         )
     lines += finding_lines(data["diagnostics"])
-    lines.append(f"world from: {data['world']['from']}. Written: {', '.join(Path(f).name for f in data['files'])}")
+    lines.append(f"{world_text(data['world'])} Written: {', '.join(Path(f).name for f in data['files'])}")
     return "\n".join(lines)

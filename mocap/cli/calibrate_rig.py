@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
 from mocap.cli.calibrate_output import result_file
-from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before
+from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before, world_text
 from mocap.cli.options import frame_rate, length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the floor is this far under the print (metres)",
     )
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints of --world feet:DIR")
+    parser.add_argument(
+        "--feet-times", type=Path, metavar="FILE", help="clocks of these keypoints, where they did not start together"
+    )
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks, where the videos are not synchronous")
     parser.add_argument(
         "--allow-lags",
@@ -70,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, solve, place in the world, write rig and report."""
-    with result_file(args.out, [*args.videos, *args.lens, *(args.world or ()), args.times]):
+    with result_file(args.out, [*args.videos, *args.lens, *(args.world or ()), args.times, args.feet_times]):
         return _run(args, ui)
 
 
@@ -144,6 +147,8 @@ def _floor_footage(
 
     What `--world` names is looked at before the long work.
     """
+    if args.feet_times is not None and not (args.world and args.world[0].startswith("feet:")):
+        raise UsageError("world-unknown", "--feet-times goes with --world feet:DIR.", "Give that, or leave it out.")
     if not args.world:
         return None, ()
     kind, _, first = args.world[0].partition(":")
@@ -159,8 +164,11 @@ def _floor_footage(
         if len(args.world) > 1 or args.fps is None:
             raise UsageError("world-unknown", "--world feet:DIR needs one folder and --fps.", "Give both.")
         from mocap.pose2d.files import find_sources
+        from mocap.pose2d.times import read_times
 
         find_sources(Path(first), len(cameras))
+        if args.feet_times is not None:
+            read_times(args.feet_times, ())
         return None, ()
     from mocap.core.camera_names import match_cameras, normal_name
 
@@ -196,7 +204,7 @@ def _world(
         return world_from_points(result.rig, read_points(Path(source)))
     from mocap.cli.calibrate_feet import world_from_keypoints
 
-    return world_from_keypoints(result.rig, Path(source), args.fps, ui.progress)
+    return world_from_keypoints(result.rig, Path(source), args.fps, args.feet_times, ui.progress)
 
 
 def _floor_views(floor: dict[str, Path], views: BoardViews, ui: Ui) -> BoardViews:
@@ -296,16 +304,5 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]
     if data["kept"]:
         lines.append(f"  the earlier calibration is kept as {data['kept']}")
-    lines.append(f"{_world_text(data['world'])} Report: {', '.join(f.name for f in files)}")
+    lines.append(f"{world_text(data['world'])} Report: {', '.join(f.name for f in files)}")
     return "\n".join(lines)
-
-
-def _world_text(world: dict[str, Any]) -> str:
-    if world["from"] == "cameras":
-        return "world from: cameras; floor and up are a guess, --world board:VIDEO gives them."
-    if "seen_by" not in world:
-        return f"world from: {world['from']}."
-    seen = f"seen by {', '.join(world['seen_by'])}, {world['reproj_median_px']:.2f} px"
-    from calibration.world import certainty_text
-
-    return " ".join([f"world from: {world['from']}, {seen}.", *certainty_text(world)])

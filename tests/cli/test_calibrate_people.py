@@ -263,7 +263,7 @@ def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path, lacks
     from mocap.cli.calibrate_feet import world_from_keypoints
 
     floating = walked(take, tmp_path / "pose", tuple(n for n in take.rig.names if n != lacks))
-    result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress())
+    result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), None, NoProgress())
     placed = result.rig
     codes = {d.code: d for d in result.diagnostics}
     assert "performer-chosen" in codes
