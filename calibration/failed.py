@@ -29,6 +29,17 @@ def mark_in(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     return [d for d in diagnostics if d.code == "calibration-failed"]
 
 
+def reasons_in(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """Return the reasons that the marks among findings give, each once."""
+    return list(dict.fromkeys(str(reason) for d in mark_in(diagnostics) for reason in d.data["reasons"]))
+
+
+def outlasting_refinement(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """Return the reasons of a rig file's mark that cameras placed anew do not answer: wrong lengths, lenses, floors."""
+    reasons = reasons_in(diagnostics)
+    return [r for r in reasons if r not in (ANSWERED_BY_POSES if POSES_ALONE in reasons else POSE_CHECKS)]
+
+
 def without_mark(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Return the findings of a rig file but for the mark: what was solved anew has its own."""
+    """Return the findings of a rig file but for the mark: what is made of it has its own."""
     return [d for d in diagnostics if d.code != "calibration-failed"]

@@ -20,7 +20,7 @@ FOOT_HEIGHT_M = {"BigToe": 0.02, "SmallToe": 0.02, "Heel": 0.03, "Ankle": 0.09}
 MAX_TILT_DEG = 4.0
 """A floor that is tilted by more than this against the people on it is none: feet of other instants, or a slope."""
 MIN_AGREEMENT = 0.5
-"""A camera that shows the performer where the others see them in fewer of its frames with people is at odds with them."""
+"""A camera that shows the performer where the others do in fewer of its frames with people is at odds with them."""
 _MIN_FRAMES = 10
 """Fewer frames with people say nothing of a camera."""
 
@@ -50,7 +50,8 @@ def world_from_feet(
             "world-feet-not-seen",
             f"Feet at rest were reconstructed {len(points)} times (at least 10 are needed"
             f"{'' if up is not None else ', with the head or neck above them'}).",
-            "Film a person who walks through the volume and stands now and then, or lay a board on the floor.",
+            "Film a person who walks through the volume and stands now and then, see that the cameras' clocks are given "
+            "and right, or lay a board on the floor.",
         )
     R_up = _rotation_to_z(up)
     turned = points @ R_up.T
