@@ -50,8 +50,8 @@ def world_from_feet(
             "world-feet-not-seen",
             f"Feet at rest were reconstructed {len(points)} times (at least 10 are needed"
             f"{'' if up is not None else ', with the head or neck above them'}).",
-            "Film a person who walks through the volume and stands now and then, see that the cameras' clocks are given "
-            "and right, or lay a board on the floor.",
+            "Film a person who walks through the volume and stands now and then, see that the cameras' clocks are "
+            "given and right, or lay a board on the floor.",
         )
     R_up = _rotation_to_z(up)
     turned = points @ R_up.T

@@ -24,6 +24,12 @@ def failed_text(diagnostics: Sequence[Mapping[str, Any]]) -> str:
     return f", check{'s' if len(codes) > 1 else ''} FAILED: {', '.join(codes)}" if codes else ""
 
 
+def failed_checks(failed: Sequence[str]) -> str:
+    """Return the verdict on a result whose checks failed, by their codes; empty where it is that of the fit alone."""
+    codes = [code for code in failed if code != "redo"]
+    return f"redo: failed ({', '.join(codes)}), not to be relied on" if codes else ""
+
+
 def world_text(world: Mapping[str, Any]) -> str:
     """Return where the world frame comes from, and what speaks for it."""
     if world["from"] == "cameras":

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.failed import failed_mark
+from calibration.failed import failed_mark, outlasting_lenses, outlasting_poses, reasons_in
 from calibration.files import read_rig, read_rig_file, write_rig
 from calibration.world import moved_rig
 from mocap.cli.main import main
@@ -72,7 +72,7 @@ def nudged(rig: CameraRig, camera: int, deg: float = 0.8, mm: float = 40.0) -> C
 def test_a_stale_rig_is_refined_with_figures_per_camera(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"]))
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"], poses_alone=True))
     out = tmp_path / "rig2.toml"
     arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--clocks", "--json"]
     assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 0
@@ -193,7 +193,7 @@ def test_cameras_are_placed_from_people_and_a_bone(
         "--bone",
         f"LHip-LKnee={take.thigh_m:.4f}",
     ]
-    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"]))
+    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"], poses_alone=True))
     lens = ["--lens", str(tmp_path / "lenses.toml")]
     assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
     data = said(capsys)
@@ -324,3 +324,24 @@ def test_the_stale_demo_rig_is_named_and_refined(
     assert said(capsys)["summary"]["after_median_px"] < 6.5
     assert main(["calibrate", "check", out, "--keypoints", pose, "--json"]) == 0
     assert said(capsys)["verdict"] == "unmoved"
+
+
+def test_what_refined_places_do_not_answer_stays_marked(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = failed_mark(["redo", "board-scale-wrong"], poses_alone=True)
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), mark)
+    out = tmp_path / "rig2.toml"
+    arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--json"]
+    assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 3
+    data = said(capsys)
+    assert (data["is_refined"], data["verdict"], data["failed"]) == (True, "redo", ["board-scale-wrong"])
+    assert reasons_in(read_rig_file(out).diagnostics) == ["board-scale-wrong"]
+
+
+def test_only_places_and_worlds_are_nothing_to_those_who_take_the_lenses() -> None:
+    reasons = ["redo", "camera-moved", "world-gravity-disagrees", "board-lengths-contradict"]
+    measured, given = failed_mark(reasons), failed_mark(reasons, poses_alone=True)
+    assert outlasting_lenses(given) == ["board-lengths-contradict"]
+    assert outlasting_lenses(measured) == ["redo", "board-lengths-contradict"]
+    assert outlasting_poses(given) == ["world-gravity-disagrees", "board-lengths-contradict"]
