@@ -158,11 +158,21 @@ def _cameras(files: Sequence[Path], keypoints: Path) -> tuple[dict[str, Camera],
 
 
 def _seeing(detections: Mapping[str, CameraDetections]) -> list[str]:
-    """Return the cameras that see anybody, all of them where fewer than two do: that is refused with its cause."""
+    """Return the cameras that see anybody. Raises InputError `people-too-few` where fewer than two do."""
     import numpy as np
 
+    from mocap.core.errors import InputError
+
     found = [name for name, d in detections.items() if np.isfinite(d.xy_px).any()]
-    return found if len(found) >= 2 else list(detections)
+    blind = [name for name in detections if name not in found]
+    if len(found) < 2 and blind:
+        raise InputError(
+            "people-too-few",
+            f"There are no people in the keypoints of {', '.join(blind)}: "
+            f"{f'{found[0]} alone sees' if found else 'no camera sees'} somebody, and two cameras are needed.",
+            "Detect the person in those cameras' videos too, or film where they see the person, and run again.",
+        )
+    return found
 
 
 def _unplaced(found: Sequence[Diagnostic]) -> list[Diagnostic]:

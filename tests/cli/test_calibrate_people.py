@@ -13,9 +13,11 @@ import pytest
 
 from calibration.failed import failed_mark, outlasting_lenses, outlasting_poses, reasons_in
 from calibration.files import read_rig, read_rig_file, write_rig
+from calibration.people_scale import make_ruler
 from calibration.world import moved_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
+from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.progress import NoProgress
 from mocap.kernels.projection import project
@@ -345,3 +347,28 @@ def test_only_places_and_worlds_are_nothing_to_those_who_take_the_lenses() -> No
     assert outlasting_lenses(given) == ["board-lengths-contradict"]
     assert outlasting_lenses(measured) == ["redo", "board-lengths-contradict"]
     assert outlasting_poses(given) == ["world-gravity-disagrees", "board-lengths-contradict"]
+
+
+def test_a_camera_without_people_is_named_where_too_few_are_left(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = tmp_path / "pose"
+    (pose / "cam2_json").mkdir(parents=True)
+    [source] = [p for p in (take.folder / "pose").iterdir() if "cam1" in p.name]
+    (pose / source.name).symlink_to(source)
+    for n in range(3):
+        (pose / "cam2_json" / f"cam2_{n:012d}_keypoints.json").write_text('{"version": 1.3, "people": []}', "utf-8")
+    write_rig(tmp_path / "two.toml", CameraRig(take.rig.cameras[:2]))
+    arguments = ["--lens", str(tmp_path / "two.toml"), "--keypoints", str(pose), "--fps", str(FPS), "--json"]
+    bone = ["--bone", f"LHip-LKnee={take.thigh_m:.4f}", "--out", str(tmp_path / "rig.toml")]
+    assert main(["calibrate", "people", *arguments, *bone]) == 1
+    error = said(capsys)["error"]
+    assert error["code"] == "people-too-few"
+    assert "no people in the keypoints of cam2: cam1 alone sees somebody" in error["message"]
+
+
+def test_what_a_height_lacks_is_named_and_nothing_else() -> None:
+    with pytest.raises(InputError) as caught:
+        make_ruler(load_keypoint_set("blazepose33"), 1.78, None)
+    assert caught.value.message.endswith("blazepose33: it has no Head.")
+    assert make_ruler(load_keypoint_set("halpe26"), 1.78, None).length_m < 1.78
