@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.check_doubt import doubtful_moves, retracted
 from calibration.check_findings import CameraCheck, check_findings
 from calibration.check_trials import (
     MIN_CLOCK_S,
@@ -178,15 +179,22 @@ def _checked(rig: CameraRig, take: _Take, assumed_hz: float | None, progress: Pr
     assert found is not None
     fit, since_s = _dated(take, found)
     cameras = _findings(take, found, fit, since_s, confidence)
-    result = fit.poses.rig(take.rig)
-    whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
-    before, after = take.figures(take.origin), take.figures(fit.poses)
-    findings = check_findings(cameras, assumed_hz)
+    poses, before = fit.poses, take.figures(take.origin)
+    after = take.figures(poses)
     share = misfit_share(after, take.rig)
+    is_dated = any(c.since_frame for c in cameras.values())
     # Over the whole take a camera that moved within it fits neither before nor after.
-    if share > REDO_SHARE_OF_PICTURE and not any(c.since_frame for c in cameras.values()):
-        moved = tuple(name for name, c in cameras.items() if c.has_moved)
-        findings = (misfit_finding(share, moved), *(d for d in findings if d.code != "cameras-unmoved"))
+    is_misfit = share > REDO_SHARE_OF_PICTURE and not is_dated
+    moved = tuple(name for name, c in cameras.items() if c.has_moved)
+    doubtful = moved if is_misfit else doubtful_moves(cameras, before, after)
+    if doubtful:
+        cameras, poses = retracted(cameras, doubtful, poses, take.origin)
+        after = take.figures(poses)
+    findings = check_findings(cameras, assumed_hz, doubtful)
+    if is_misfit:
+        findings = (misfit_finding(share, moved), *(d for d in findings if d.code == "camera-clock-off"))
+    result = poses.rig(take.rig)
+    whole = CameraRig(tuple(result[c.name] if c.name in result.names else c for c in rig.cameras))
     return CheckResult(cameras, whole, findings, before, after)
 
 

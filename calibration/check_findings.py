@@ -27,8 +27,10 @@ class CameraCheck:
     """What the camera's clock is to be corrected by; 0 where it agrees with the others."""
 
 
-def check_findings(cameras: dict[str, CameraCheck], assumed_hz: float | None) -> tuple[Diagnostic, ...]:
-    """Return what the user must hear."""
+def check_findings(
+    cameras: dict[str, CameraCheck], assumed_hz: float | None, doubtful: tuple[str, ...] = ()
+) -> tuple[Diagnostic, ...]:
+    """Return what the user must hear. doubtful: cameras that seemed to have moved, and fit no better elsewhere."""
     moved = {name: c for name, c in cameras.items() if c.has_moved}
     clocks = {name: c.clock_s for name, c in cameras.items() if c.clock_s}
     out: list[Diagnostic] = []
@@ -44,8 +46,15 @@ def check_findings(cameras: dict[str, CameraCheck], assumed_hz: float | None) ->
         )
         data = {name: vars(c) for name, c in moved.items()}
         out.append(Diagnostic("camera-moved", Severity.QUALITY, message, data))
-    else:
+    elif not doubtful:
         out.append(Diagnostic("cameras-unmoved", Severity.INFO, "No camera has moved since the calibration.", {}))
+    if doubtful:
+        message = (
+            f"{' and '.join(doubtful)} fit{'s' if len(doubtful) == 1 else ''} the person no better "
+            "elsewhere: no movement explains it. Cameras that were not started together look so: give their clocks "
+            "(--times)."
+        )
+        out.append(Diagnostic("camera-move-doubtful", Severity.WARNING, message, {"cameras": list(doubtful)}))
     if clocks:
         text = ", ".join(
             f"{name} by " + (f"{s * assumed_hz:+.1f} frames" if assumed_hz else f"{1e3 * s:+.0f} ms")

@@ -124,6 +124,7 @@ def misfit_finding(error_share: float, moved: tuple[str, ...]) -> Diagnostic:
     message = (
         f"The cameras do not fit the person{tried}: the worst is {100 * error_share:.2f} % of its picture's "
         f"shorter side off, expected below {100 * REDO_SHARE_OF_PICTURE:.2f} %, and no exchange of cameras explains "
-        "it. Check that the rig, its lenses and the clocks belong to this take; else calibrate again."
+        "it. Cameras that were not started together look so: give their clocks (--times). Check that rig and lenses "
+        "belong to this take; else calibrate again."
     )
     return Diagnostic("cameras-do-not-fit", Severity.QUALITY, message, {"error_share": error_share})

@@ -53,19 +53,26 @@ def make_ruler(kinds: KeypointSet, height_m: float | None, bone: tuple[str, str,
             )
         return Ruler((tuple(k for k in ends if k is not None),), bone[2])
     assert height_m is not None
-    chains = []
+    chains: list[tuple[int, ...]] = []
+    missing = list(dict.fromkeys(name for side in ("L", "R") for name in _lacking(kinds, side)))
+    if missing:
+        raise InputError(
+            "people-scale-missing",
+            f"A height cannot be told from the keypoint set {kinds.name}: it has no {', '.join(missing)}.",
+            "Take a set that has the top of the head (halpe26, body_25b), or give the length of a bone instead, as in "
+            "LHip-LKnee=0.42.",
+        )
     for side in ("L", "R"):
-        hip = kinds.index("Hip")
-        links = [kinds.index("Head"), kinds.index("Neck"), hip if hip is not None else kinds.index(f"{side}Hip")]
-        chain = [k for k in (*links, kinds.index(f"{side}Knee"), kinds.index(f"{side}Ankle")) if k is not None]
-        if links[0] is None or len(chain) < 4:
-            raise InputError(
-                "people-scale-missing",
-                f"The keypoint set {kinds.name} has no head, knees and ankles that a height could be told from.",
-                "Give the length of a bone instead, as in LHip-LKnee=0.42.",
-            )
-        chains.append(tuple(chain))
+        names = ("Head", "Neck", "Hip" if kinds.index("Hip") is not None else f"{side}Hip")
+        links = [kinds.index(name) for name in (*names, f"{side}Knee", f"{side}Ankle")]
+        chains.append(tuple(k for k in links if k is not None))
     return Ruler(tuple(chains), height_m * (1.0 - FOOT_SHARE))
+
+
+def _lacking(kinds: KeypointSet, side: str) -> list[str]:
+    """Return what a set lacks of the chain from head to ankle; the neck may lack, for it is nearly on the line."""
+    hip = "Hip" if kinds.index("Hip") is not None else f"{side}Hip"
+    return [name for name in ("Head", hip, f"{side}Knee", f"{side}Ankle") if kinds.index(name) is None]
 
 
 def _keypoint(kinds: KeypointSet, name: str) -> int | None:

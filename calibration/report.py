@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from calibration.board_views import BoardViews
-from calibration.failed import failures
+from calibration.failed import failures, verdict_with
 from calibration.files import beside
 from calibration.report_data import MAX_ERROR_PX, MetricError, bounded, camera_data, metric_data, metric_error
 from calibration.report_figures import RESIDUAL_SCALE, graph_figure, lens_figure, plan_figure
@@ -31,6 +31,7 @@ def rig_report(
     *,
     held_out: MetricError | None = None,
     diagnostics: Sequence[Diagnostic] = (),
+    inherited: Sequence[str] = (),
     world: Mapping[str, Any] | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -42,12 +43,14 @@ def rig_report(
         views: what it was made from.
         held_out: errors on views that a calibration did not use.
         diagnostics: all findings.
+        inherited: why the lenses that it was given are not to be relied on.
         world: where the world frame comes from.
         seconds: wall time by stage.
     """
+    failed = failures(str(result.verdict), diagnostics, inherited)
     return {
-        "verdict": str(result.verdict),
-        "failed": failures(str(result.verdict), diagnostics),
+        "verdict": verdict_with(str(result.verdict), failed),
+        "failed": failed,
         "advice": list(result.advice),
         "board": views.board.text,
         "frames": views.n_frames,
@@ -104,7 +107,6 @@ def _mark(data: Mapping[str, Any]) -> str:
 
 def _verdict(data: Mapping[str, Any]) -> str:
     checks = [code for code in data["failed"] if code != "redo"]
-    word = "redo" if checks else data["verdict"]
     meaning = {
         "good": "Good: use it.",
         "usable": "Usable, with the reservations below.",
@@ -115,6 +117,7 @@ def _verdict(data: Mapping[str, Any]) -> str:
         meaning = f"Failed: {listed} (see the findings). This calibration is not to be relied on."
     advice = "".join(f"<li>{html.escape(a)}</li>" for a in data["advice"])
     items = f"<ul>{advice}</ul>" if advice else ""
+    word = data["verdict"]
     return f'<div class="verdict {word}"><b>{meaning}</b>{items}</div>'
 
 

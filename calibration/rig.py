@@ -113,7 +113,7 @@ def calibrate_rig(
         if not allow_lags:
             return result
         if result.lags is None:
-            return replace(result, diagnostics=(*result.diagnostics, no_lag_finding()))
+            return replace(result, diagnostics=(*result.diagnostics, no_lag_finding(result.views, result.sigma_px)))
         return _in_step(result, result.lags, known, model, progress)
     finally:
         progress.finish()
@@ -197,7 +197,8 @@ def _result(
         diagnostics.append(_rejected(is_rejected, views))
     # Corners of a view that err alike are the mark of cameras out of step; independent ones need no closer look.
     lags = clock_lags(solved, frames) if sure.frame_variance_ratio > MIN_LAG_RATIO else None
-    if lags is not None and (finding := lag_finding(lags, views)) is not None:
+    held = [name for name in views.camera_names if name not in lenses]
+    if lags is not None and (finding := lag_finding(lags, views, held=held)) is not None:
         diagnostics.append(finding)
     verdict, advice = verdict_of(views, solved, sure, rms)
     if lags is not None and lags.is_late.any():

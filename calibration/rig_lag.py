@@ -10,6 +10,7 @@ matrix by one rank (B. Triggs et al., 1999, section 6.1). The prior's width is t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,19 +102,24 @@ def in_step(views: BoardViews, lags: Lags) -> BoardViews:
     return replace(views, xy_px=xy)
 
 
-def lag_finding(lags: Lags, views: BoardViews, *, is_allowed: bool = False) -> Diagnostic | None:
-    """Return the finding that cameras are out of step, or what was done about it; None where neither is so."""
+def lag_finding(
+    lags: Lags, views: BoardViews, *, is_allowed: bool = False, held: Collection[str] = ()
+) -> Diagnostic | None:
+    """Return the finding that cameras are out of step, or what was done about it; None where neither is so.
+
+    held: cameras whose lenses were given, which lags cannot bias.
+    """
     if not lags.is_late.any() and not is_allowed:
         return None
-    period_s = float(np.nanmedian(np.diff(views.time_s, axis=1)))
-    late = [(views.camera_names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
-    text = ", ".join(f"{name} is {_late_text(f, period_s)} ({abs(f):.2f} frames)" for name, f in late)
+    period_s = _period_s(views)
+    late = [views.camera_names[c] for c in np.flatnonzero(lags.is_late)]
+    text = _late_text(lags, views, period_s)
     if not late:
         text = f"No camera is out of step; single pictures are by {1000 * lags.jitter_frames * period_s:.0f} ms (1 sd)"
     if is_allowed:
         effect = "Corners were moved to where the board was at the common instants."
     else:
-        effect = f"That biases {'its place and focal length' if len(late) == 1 else 'their places and focal lengths'}."
+        effect = _effect(list(views.camera_names) if len(views.camera_names) == 2 else late, held)
     return Diagnostic(
         "board-clips-lag",
         Severity.INFO if is_allowed else Severity.WARNING,
@@ -126,21 +132,52 @@ def lag_finding(lags: Lags, views: BoardViews, *, is_allowed: bool = False) -> D
     )
 
 
-def no_lag_finding() -> Diagnostic:
-    """Return the finding that lags were to be allowed for and none could be told."""
+def no_lag_finding(views: BoardViews, sigma_px: float) -> Diagnostic:
+    """Return the finding that lags were to be allowed for and none could be told; sigma_px: the residuals as filmed."""
     message = "No lags were told from the board's motion, so that there was nothing to allow for."
-    return Diagnostic("board-clips-lag", Severity.INFO, message, {})
+    unknown = dict.fromkeys(views.camera_names)
+    data = {"lag_s": unknown, "sd_s": unknown, "sigma_px": sigma_px}
+    return Diagnostic("board-clips-lag", Severity.INFO, message, data)
 
 
 def lag_advice(lags: Lags, views: BoardViews) -> str:
     """Return how to take the lags out, for the verdict."""
-    late = [views.camera_names[c] for c in np.flatnonzero(lags.is_late)]
+    names = views.camera_names
+    late = [names[c] for c in np.flatnonzero(lags.is_late)]
+    if len(names) == 2:
+        return f"Run again with --allow-lags, which brings {names[0]} and {names[1]} in step."
     return f"Run again with --allow-lags, which brings {', '.join(late)} in step with the others."
 
 
-def _late_text(frames: float, period_s: float) -> str:
-    """Return `126 ms late`: a camera whose pictures are older than the others' is late."""
-    return f"{abs(1000 * frames * period_s):.0f} ms {'late' if frames < 0 else 'early'}"
+def _period_s(views: BoardViews) -> float:
+    return float(np.nanmedian(np.diff(views.time_s, axis=1)))
+
+
+def _late_text(lags: Lags, views: BoardViews, period_s: float) -> str:
+    """Return `cam3 is 126 ms late (...)`, of two cameras `cam1 is 105 ms behind cam0 (...)`.
+
+    A camera whose pictures are older than the others' is late. Of two, either may be.
+    """
+    names = views.camera_names
+    if len(names) == 2:
+        behind, ahead = np.argsort(lags.frames)
+        apart = float(np.ptp(lags.frames))
+        return f"{names[behind]} is {1000 * apart * period_s:.0f} ms behind {names[ahead]} ({apart:.2f} frames)"
+    late = [(names[c], float(lags.frames[c])) for c in np.flatnonzero(lags.is_late)]
+    return ", ".join(
+        f"{name} is {abs(1000 * f * period_s):.0f} ms {'late' if f < 0 else 'early'} ({abs(f):.2f} frames)"
+        for name, f in late
+    )
+
+
+def _effect(late: Sequence[str], held: Collection[str]) -> str:
+    """Return what cameras out of step are biased in: places, and focal lengths of lenses that were not held."""
+    what = "its place" if len(late) == 1 else "their places"
+    free = [name for name in late if name not in held]
+    if not free:
+        return f"That biases {what}."
+    lengths = "focal length" if len(late) == 1 else "focal lengths"
+    return f"That biases {what} and {lengths}" + (f" ({', '.join(free)})." if len(free) < len(late) else ".")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from calibration.world import WorldResult, check_upright, moved_rig
@@ -15,6 +17,12 @@ _UP_SD = 0.05
 """1 sd of the direction from feet to head about the vertical, averaged over a take (radians)."""
 FOOT_HEIGHT_M = {"BigToe": 0.02, "SmallToe": 0.02, "Heel": 0.03, "Ankle": 0.09}
 """Height of foot keypoints above the floor while they stand on it."""
+MAX_TILT_DEG = 4.0
+"""A floor that is tilted by more than this against the people on it is none: feet of other instants, or a slope."""
+MIN_AGREEMENT = 0.5
+"""A camera that shows the performer where the others do in fewer of its frames with people is at odds with them."""
+_MIN_FRAMES = 10
+"""Fewer frames with people say nothing of a camera."""
 
 
 def world_from_feet(
@@ -42,7 +50,8 @@ def world_from_feet(
             "world-feet-not-seen",
             f"Feet at rest were reconstructed {len(points)} times (at least 10 are needed"
             f"{'' if up is not None else ', with the head or neck above them'}).",
-            "Film a person who walks through the volume and stands now and then, or lay a board on the floor.",
+            "Film a person who walks through the volume and stands now and then, see that the cameras' clocks are "
+            "given and right, or lay a board on the floor.",
         )
     R_up = _rotation_to_z(up)
     turned = points @ R_up.T
@@ -72,11 +81,35 @@ def world_from_feet(
     return WorldResult(placed, R, -R @ origin, data, _feet_notes(tilt_deg))
 
 
-def _feet_notes(tilt_deg: float) -> tuple[Diagnostic, ...]:
-    if tilt_deg < 8.0:
+def check_agreement(agreed: Mapping[str, int], left_out: Mapping[str, int]) -> tuple[Diagnostic, ...]:
+    """Return the finding that cameras do not see the performer in one place: feet of several instants make no floor.
+
+    agreed: by camera, frames in which it shows the performer where the others do. left_out: frames in which it shows
+    somebody, but not there.
+    """
+    n_people = {name: agreed[name] + left_out[name] for name in agreed}
+    shares = {name: agreed[name] / n for name, n in n_people.items() if n >= _MIN_FRAMES}
+    low = {name: share for name, share in shares.items() if share < MIN_AGREEMENT}
+    if not low:
         return ()
-    message = f"The floor of the feet is tilted by {tilt_deg:.0f} degrees against the people who stand on it."
-    return (Diagnostic("world-floor-tilted", Severity.WARNING, message, {"tilt_deg": tilt_deg}),)
+    text = ", ".join(f"{name} {share:.0%}" for name, share in low.items())
+    message = (
+        f"The floor of the feet is not to be relied on: the cameras agree on where the performer is in too few of the "
+        f"frames with people ({text}; at least {MIN_AGREEMENT:.0%} are expected). Their recordings probably did not "
+        "start together: give the clocks of the keypoints (--feet-times, found by mocap sync)."
+    )
+    return (Diagnostic("world-feet-disagree", Severity.QUALITY, message, {"agreed_share": shares}),)
+
+
+def _feet_notes(tilt_deg: float) -> tuple[Diagnostic, ...]:
+    if tilt_deg <= MAX_TILT_DEG:
+        return ()
+    message = (
+        f"The floor of the feet is tilted by {tilt_deg:.1f} degrees against the people who stand on it (expected: up "
+        f"to {MAX_TILT_DEG:.0f}). Check that the clocks of the keypoints are given and right, or lay a board on the "
+        "floor."
+    )
+    return (Diagnostic("world-floor-tilted", Severity.QUALITY, message, {"tilt_deg": tilt_deg}),)
 
 
 def _contacts(landmarks_m: dict[str, np.ndarray], time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

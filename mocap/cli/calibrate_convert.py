@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mocap.cli.calibrate_output import require_safe, rig_files
+from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.ui import Result, Ui
+
+if TYPE_CHECKING:
+    from mocap.core.diagnostics import Diagnostic
 
 SUMMARY = "write a rig in the format of another program"
 EXAMPLE = """mocap calibrate convert rig.toml --to pose2sim --out Calib.toml
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         written = Written((args.out,), ())
     else:
         written = export_rig(args.out, found.rig, args.to)
-    notes = [*found.diagnostics, *written.diagnostics]
+    notes = [*found.diagnostics, *written.diagnostics, *_mark_lost(found.diagnostics, args.to)]
     data = {
         "file": str(args.out),
         "files": [str(f) for f in written.files],
@@ -56,4 +62,19 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
         "diagnostics": [d.to_json() for d in notes],
     }
     lines = [f"{args.out}: {len(found.rig)} cameras, from {found.format} to {args.to} ({FORMATS[args.to].about})."]
-    return Result(data, "\n".join([*lines, *(f"note: {d.message}" for d in notes)]))
+    return Result(data, "\n".join([*lines, *finding_lines(data["diagnostics"])]))
+
+
+def _mark_lost(found: Sequence[Diagnostic], to: str) -> list[Diagnostic]:
+    """Return the warning that a format has no place for the mark of a failed calibration; none where all is well."""
+    from calibration.failed import reasons_in
+    from mocap.core.diagnostics import Diagnostic, Severity
+
+    reasons = reasons_in(found)
+    if not reasons or to == "aniposelib":
+        return []
+    message = (
+        f"{to} has no place for the mark of a failed calibration ({', '.join(reasons)}): whoever reads what was "
+        "written is not told. Calibrate again before you use it."
+    )
+    return [Diagnostic("rig-mark-lost", Severity.WARNING, message, {"reasons": reasons})]

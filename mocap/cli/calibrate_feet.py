@@ -15,30 +15,37 @@ if TYPE_CHECKING:
     from mocap.core.keypoints import Keypoints2D
 
 
-def world_from_keypoints(rig: CameraRig, folder: Path, fps: Fraction, progress: Progress) -> WorldResult:
+def world_from_keypoints(
+    rig: CameraRig, folder: Path, fps: Fraction, times: Path | None, progress: Progress
+) -> WorldResult:
     """Return the rig in the world of the floor under the performer's feet, with what reading and choosing found.
 
-    Cameras without keypoints move with the others, which is said.
-    Raises: what `read_keypoints`, `choose_performer` and `world_from_feet` raise.
+    Cameras without keypoints move with the others, which is said. times: the cameras' clocks in the take of the
+    keypoints; without it their first frames are taken as of one instant.
+    Raises: what `read_keypoints`, `read_times`, `choose_performer` and `world_from_feet` raise.
     """
     from calibration.match import map_keypoints, not_corrected
     from calibration.world import moved_rig
+    from calibration.world_feet import check_agreement
     from mocap.cli.calibrate_keypoints import told_without
     from mocap.pose2d.assemble import assemble
     from mocap.pose2d.files import read_keypoints
+    from mocap.pose2d.times import read_times
     from mocap.tracking.performer import choose_performer
 
     files = read_keypoints(folder, rig.names, fps, None, progress, may_lack=True)
     used = rig.in_order(tuple(files.detections))
     seen = map_keypoints(used.cameras, files.detections)
-    views = assemble(seen, {})
+    views = assemble(seen, read_times(times, used.names) if times is not None else {})
     choice = choose_performer(views, used, None, progress)
     world = world_from_performer(used, views.person(choice.index), fps, progress)
+    agreed = dict(zip(used.names, (choice.index >= 0).sum(1).tolist(), strict=True))
+    clocks = check_agreement(agreed, choice.summary["frames_left_out"])
     read = told_without(files.diagnostics, "the floor is told from the others, these cameras move with them")
     return replace(
         world,
         rig=moved_rig(rig, world.R_world_from_rig, world.t_world_from_rig_m),
-        diagnostics=(*read, *not_corrected(seen), *choice.diagnostics, *world.diagnostics),
+        diagnostics=(*read, *not_corrected(seen), *choice.diagnostics, *clocks, *world.diagnostics),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures, told_without
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import finding_lines
+from mocap.cli.calibrate_text import failed_checks, finding_lines, world_text
 from mocap.cli.options import length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
-    from calibration.failed import failed_mark, failures
+    from calibration.failed import failed_mark, failures, outlasting_lenses, verdict_with
     from calibration.files import beside, write_rig
     from calibration.match import map_keypoints, not_corrected
     from calibration.people import calibrate_people
@@ -102,12 +102,14 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     found = [*marks, *_unplaced(files.diagnostics), *not_corrected(seen), *who, *result.diagnostics, *missing]
     found += world.diagnostics if world is not None else ()
     verdict = people_verdict(result.rig, result.reprojection, result.certainty, result.scale_sd_share)
+    inherited = outlasting_lenses(marks)
+    failed = failures(verdict, found, inherited)
     figures = camera_figures(None, result.reprojection, result.certainty)
     data = jsonable(
         {
             "file": str(args.out),
-            "verdict": verdict,
-            "failed": failures(verdict, found),
+            "verdict": verdict_with(verdict, failed),
+            "failed": failed,
             "scale_sd_share": result.scale_sd_share,
             "cameras": {n: {**c, "center_m": rig[n].center_world_m} for n, c in figures.items()},
             "world": world.data if world is not None else {"from": "people upright"},
@@ -117,7 +119,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]))
+        write_rig(folder / args.out.name, rig, failed_mark(failed, poses_alone="redo" not in inherited))
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
     return Result(data, _text(data), quality_ok=not data["failed"])
 
@@ -156,11 +158,21 @@ def _cameras(files: Sequence[Path], keypoints: Path) -> tuple[dict[str, Camera],
 
 
 def _seeing(detections: Mapping[str, CameraDetections]) -> list[str]:
-    """Return the cameras that see anybody, all of them where fewer than two do: that is refused with its cause."""
+    """Return the cameras that see anybody. Raises InputError `people-too-few` where fewer than two do."""
     import numpy as np
 
+    from mocap.core.errors import InputError
+
     found = [name for name, d in detections.items() if np.isfinite(d.xy_px).any()]
-    return found if len(found) >= 2 else list(detections)
+    blind = [name for name in detections if name not in found]
+    if len(found) < 2 and blind:
+        raise InputError(
+            "people-too-few",
+            f"There are no people in the keypoints of {', '.join(blind)}: "
+            f"{f'{found[0]} alone sees' if found else 'no camera sees'} somebody, and two cameras are needed.",
+            "Detect the person in those cameras' videos too, or film where they see the person, and run again.",
+        )
+    return found
 
 
 def _unplaced(found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -230,7 +242,9 @@ def _text(data: dict[str, Any]) -> str:
         "usable": "usable; a longer take, all over the volume, would place the cameras better",
         "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged, or are the lenses others?",
     }
-    lines = [f"{data['file']}: {len(data['cameras'])} cameras, {meaning[data['verdict']]}"]
+    lines = [
+        f"{data['file']}: {len(data['cameras'])} cameras, {failed_checks(data['failed']) or meaning[data['verdict']]}"
+    ]
     lines[0] += f"; scale to {100 * data['scale_sd_share']:.2f} % (1 sd) by the length given"
     for name, c in data["cameras"].items():
         x, y, z = c["center_m"]
@@ -239,5 +253,5 @@ def _text(data: dict[str, Any]) -> str:
             f"{c['certainty']['center_sd_mm']:.0f} mm, turned to ± {c['certainty']['turn_sd_deg']:.2f} degrees"
         )
     lines += finding_lines(data["diagnostics"])
-    lines.append(f"world from: {data['world']['from']}. Written: {', '.join(Path(f).name for f in data['files'])}")
+    lines.append(f"{world_text(data['world'])} Written: {', '.join(Path(f).name for f in data['files'])}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import Performer, add_keypoint_options, camera_figures, read_performer
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import finding_lines
+from mocap.cli.calibrate_text import failed_checks, finding_lines
 from mocap.cli.ui import Result, Ui
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.exchange import require_not_exchanged
-    from calibration.failed import failed_mark, failures, without_mark
+    from calibration.failed import failed_mark, failures, outlasting_poses, reasons_in, verdict_with, without_mark
     from calibration.files import beside, read_rig_file, write_rig
     from calibration.refine import MIN_SCORE, refine_extrinsics
     from mocap.core.jsontext import dumps, jsonable
@@ -67,12 +67,14 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         files.append(beside(args.out, ".times.json"))
     verdict = _verdict(result)
     found = [*file.diagnostics, *performer.diagnostics, *result.diagnostics]
+    inherited = outlasting_poses(file.diagnostics) if result.is_refined else reasons_in(file.diagnostics)
+    failed = failures(verdict, found, inherited)
     data = jsonable(
         {
             "rig": str(args.rig),
             "file": str(args.out),
-            "verdict": verdict,
-            "failed": failures(verdict, found),
+            "verdict": verdict_with(verdict, failed),
+            "failed": failed,
             "is_refined": result.is_refined,
             "summary": dict(result.summary),
             "cameras": {
@@ -85,8 +87,8 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         }
     )
     with published_set(args.out.parent) as folder:
-        kept = without_mark(file.diagnostics) if result.is_refined else file.diagnostics
-        write_rig(folder / args.out.name, result.rig, [*kept, *failed_mark(data["failed"])])
+        mark = failed_mark(failed, poses_alone="redo" not in outlasting_poses(file.diagnostics))
+        write_rig(folder / args.out.name, result.rig, [*without_mark(file.diagnostics), *mark])
         (folder / report.name).write_text(dumps(data) + "\n", "utf-8")
         for clocks in files[2:]:
             (folder / clocks.name).write_text(dumps(_clocks(result, performer)) + "\n", "utf-8")
@@ -131,7 +133,7 @@ def _text(data: dict[str, Any]) -> str:
         "unchanged": "unchanged: the cameras fit the person as they were calibrated",
         "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged? Is it another rig's take?",
     }
-    lines = [f"{data['file']}: {meaning[data['verdict']]}"]
+    lines = [f"{data['file']}: {failed_checks(data['failed']) or meaning[data['verdict']]}"]
     if "after_median_px" in data["summary"]:
         s = data["summary"]
         lines[0] += f"; reprojection median {s['before_median_px']:.2f} -> {s['after_median_px']:.2f} px"

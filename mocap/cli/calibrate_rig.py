@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mocap.cli.calibrate_distance import measured_distance, scale_check
 from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
 from mocap.cli.calibrate_output import result_file
-from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before
+from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before, world_text
 from mocap.cli.options import frame_rate, length_m
 from mocap.cli.ui import Result, Ui, UsageError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from calibration.report_data import MetricError
     from calibration.rig import RigResult
     from calibration.world import WorldResult
-    from mocap.core.camera import CameraRig
     from mocap.core.diagnostics import Diagnostic
     from mocap.core.timeline import TimeMap
 
@@ -55,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the floor is this far under the print (metres)",
     )
     parser.add_argument("--fps", type=frame_rate, metavar="F", help="frame rate of the keypoints of --world feet:DIR")
+    parser.add_argument(
+        "--feet-times", type=Path, metavar="FILE", help="clocks of these keypoints, where they did not start together"
+    )
     parser.add_argument("--times", type=Path, metavar="FILE", help="clocks, where the videos are not synchronous")
     parser.add_argument(
         "--allow-lags",
@@ -70,14 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Detect, solve, place in the world, write rig and report."""
-    with result_file(args.out, [*args.videos, *args.lens, *(args.world or ()), args.times]):
+    with result_file(args.out, [*args.videos, *args.lens, *(args.world or ()), args.times, args.feet_times]):
         return _run(args, ui)
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> Result:
     from calibration.board import parse_board
     from calibration.board_detect import detect_board
-    from calibration.failed import failed_mark
+    from calibration.failed import failed_mark, outlasting_lenses
     from calibration.files import write_rig
     from calibration.gopro import require_unstabilised
     from calibration.lens_prior import preset_findings
@@ -91,7 +93,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     board = parse_board(args.board)
     videos = footage(args.videos)
     require_unstabilised(videos)
-    distance = _distance(args.distance, list(videos))
+    distance = measured_distance(args.distance, list(videos))
     floor, matched = _floor_footage(args, list(videos))
     views = detect_board(videos, board, ui.progress, time_maps=_clocks(args.times, videos))
     laps.lap("detect")
@@ -108,11 +110,13 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     laps.lap("held out")
     refined = {n: (rig[n].intrinsics, float(result.certainty.lens_sd[c, 0])) for c, n in enumerate(views.camera_names)}
     notes += preset_findings(lenses, refined)
-    found = [*notes, *matched, *result.diagnostics, *_world_findings(world, videos), *_scale_check(rig, distance)]
+    found = [*notes, *matched, *result.diagnostics, *_world_findings(world, videos), *scale_check(rig, distance)]
+    inherited = outlasting_lenses(notes)
     data = rig_report(
         result,
         rig,
         views,
+        inherited=inherited,
         held_out=held_out,
         diagnostics=found,
         world=world.data if world else None,
@@ -122,11 +126,19 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
     with published_set(args.out.parent) as folder:
         if data["failed"]:
             kept = keep_before(args.out, folder)
-        write_rig(folder / args.out.name, rig, failed_mark(data["failed"]), error_px=data["rms_px"])
+        mark = failed_mark(data["failed"], poses_alone=_are_given(lenses, views) and "redo" not in inherited)
+        write_rig(folder / args.out.name, rig, mark, error_px=data["rms_px"])
         written = write_rig_report(folder / args.out.name, data, result, rig, views, held_out)
     files = [args.out.parent / f.name for f in written]
     data = jsonable({**data, "file": str(args.out), "reports": [str(f) for f in files], "kept": kept and str(kept)})
     return Result(data, _text(data, args.out, files), quality_ok=not data["failed"])
+
+
+def _are_given(lenses: dict[str, Any], views: BoardViews) -> bool:
+    """Return whether all lenses were held as given, so that what is wrong is where the cameras stand."""
+    from mocap.core.camera import Intrinsics
+
+    return all(isinstance(lenses.get(name), Intrinsics) for name in views.camera_names)
 
 
 def _clocks(file: Path | None, videos: dict[str, Path]) -> dict[str, TimeMap] | None:
@@ -144,6 +156,8 @@ def _floor_footage(
 
     What `--world` names is looked at before the long work.
     """
+    if args.feet_times is not None and not (args.world and args.world[0].startswith("feet:")):
+        raise UsageError("world-unknown", "--feet-times goes with --world feet:DIR.", "Give that, or leave it out.")
     if not args.world:
         return None, ()
     kind, _, first = args.world[0].partition(":")
@@ -159,8 +173,11 @@ def _floor_footage(
         if len(args.world) > 1 or args.fps is None:
             raise UsageError("world-unknown", "--world feet:DIR needs one folder and --fps.", "Give both.")
         from mocap.pose2d.files import find_sources
+        from mocap.pose2d.times import read_times
 
         find_sources(Path(first), len(cameras))
+        if args.feet_times is not None:
+            read_times(args.feet_times, ())
         return None, ()
     from mocap.core.camera_names import match_cameras, normal_name
 
@@ -196,7 +213,7 @@ def _world(
         return world_from_points(result.rig, read_points(Path(source)))
     from mocap.cli.calibrate_feet import world_from_keypoints
 
-    return world_from_keypoints(result.rig, Path(source), args.fps, ui.progress)
+    return world_from_keypoints(result.rig, Path(source), args.fps, args.feet_times, ui.progress)
 
 
 def _floor_views(floor: dict[str, Path], views: BoardViews, ui: Ui) -> BoardViews:
@@ -239,45 +256,6 @@ def _held_out(views: BoardViews, lenses: dict[str, Any]) -> MetricError | None:
     return metric_error(half.rig, views.at_frames(on[1::2]))
 
 
-def _distance(text: str | None, cameras: list[str]) -> tuple[str, str, float] | None:
-    if text is None:
-        return None
-    fields = text.split(",")
-    try:
-        first, second, metres = fields[0].strip(), fields[1].strip(), float(fields[2])
-    except (IndexError, ValueError):
-        first, second, metres = "", "", 0.0
-    if first not in cameras or second not in cameras or first == second or not 0 < metres < math.inf:
-        raise UsageError(
-            "distance-invalid",
-            f"--distance {text}: expected two of the cameras {', '.join(cameras)} and metres, e.g. "
-            f"{cameras[0]},{cameras[-1]},3.2.",
-            "Measure from lens to lens.",
-        )
-    return first, second, metres
-
-
-def _scale_check(rig: CameraRig, distance: tuple[str, str, float] | None) -> list[Diagnostic]:
-    import numpy as np
-
-    from mocap.core.diagnostics import Diagnostic, Severity
-
-    if distance is None:
-        return []
-    first, second, metres = distance
-    found_m = float(np.linalg.norm(rig[first].center_world_m - rig[second].center_world_m))
-    ratio = metres / found_m
-    data = {"measured_m": metres, "calibrated_m": found_m, "ratio": ratio}
-    if abs(ratio - 1.0) < 0.015:
-        message = f"{first} and {second} are {found_m:.3f} m apart, measured {metres:.3f} m: the scale is right."
-        return [Diagnostic("board-scale-checked", Severity.INFO, message, data)]
-    message = (
-        f"{first} and {second} are {found_m:.3f} m apart by this calibration, but {metres:.3f} m were measured. The "
-        f"squares of the board are probably {ratio:.3f} times as large as given: measure the print and run again."
-    )
-    return [Diagnostic("board-scale-wrong", Severity.QUALITY, message, data)]
-
-
 def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
@@ -296,16 +274,5 @@ def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lines += [f"  {line}" for line in finding_lines(data["diagnostics"])]
     if data["kept"]:
         lines.append(f"  the earlier calibration is kept as {data['kept']}")
-    lines.append(f"{_world_text(data['world'])} Report: {', '.join(f.name for f in files)}")
+    lines.append(f"{world_text(data['world'])} Report: {', '.join(f.name for f in files)}")
     return "\n".join(lines)
-
-
-def _world_text(world: dict[str, Any]) -> str:
-    if world["from"] == "cameras":
-        return "world from: cameras; floor and up are a guess, --world board:VIDEO gives them."
-    if "seen_by" not in world:
-        return f"world from: {world['from']}."
-    seen = f"seen by {', '.join(world['seen_by'])}, {world['reproj_median_px']:.2f} px"
-    from calibration.world import certainty_text
-
-    return " ".join([f"world from: {world['from']}, {seen}.", *certainty_text(world)])

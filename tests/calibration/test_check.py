@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from calibration.check import CheckResult, check_rig
+from calibration.check_doubt import doubtful_moves, retracted
+from calibration.check_findings import CameraCheck, check_findings
 from calibration.exchange import REDO_SHARE_OF_PICTURE, misfit_finding
+from calibration.refine_bundle import Poses
+from calibration.refine_figures import CameraReprojection
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
@@ -96,6 +100,37 @@ def test_a_camera_whose_clock_is_off_has_not_moved():
     assert result.moved == ()
     assert [d.code for d in result.diagnostics] == ["cameras-unmoved", "camera-clock-off"]
     assert result.cameras["cam3"].clock_s == pytest.approx(-0.05, abs=0.01)
+
+
+def test_cameras_started_apart_accuse_none_of_having_moved():
+    rig, n = make_rig(3), 60
+    full = take(rig)
+    first = (0, 40, 21)
+    xy, score = (np.stack([a[c, f : f + n] for c, f in enumerate(first)]) for a in (full.xy_px, full.score))
+    result = check_rig(rig, replace(full, xy_px=xy, score=score, time_s=full.time_s[:, :n]))
+    assert result.moved == ()
+    assert [d.code for d in result.diagnostics if d.code != "camera-clock-off"] == ["cameras-do-not-fit"]
+    assert "not started together" in result.diagnostics[0].message
+    for camera in rig.cameras:
+        np.testing.assert_array_equal(result.rig[camera.name].R_cam_from_world, camera.R_cam_from_world)
+
+
+def test_a_movement_that_lowers_no_error_is_taken_back():
+    seems = CameraCheck(True, 1.0, 30.0, 12.0, 0.99, 0)
+    cameras = {"a": seems, "b": replace(seems, since_frame=40), "c": seems}
+    figures = CameraReprojection(5.0, 12.0, (0.0, 0.0), 0.1, 100)
+    before = {n: replace(figures, median_px=10.0) for n in cameras}
+    after = {"a": replace(figures, median_px=10.5), "b": replace(figures, median_px=11.0), "c": figures}
+    assert doubtful_moves(cameras, before, after) == ("a",)
+    rig = make_rig(3)
+    origin = Poses.of(rig)
+    told, poses = retracted(cameras, ("a",), origin.moved(np.full((3, 7), 0.01)), origin)
+    assert [c.has_moved for c in told.values()] == [False, True, True]
+    np.testing.assert_array_equal(poses.R_cam_from_world[0], origin.R_cam_from_world[0])
+    assert np.abs(poses.R_cam_from_world[1] - origin.R_cam_from_world[1]).max() > 1e-3
+    [doubtful] = [d for d in check_findings({"a": told["a"]}, None, ("a",)) if d.code == "camera-move-doubtful"]
+    assert "--times" in doubtful.message
+    assert "cameras-unmoved" not in [d.code for d in check_findings({"a": told["a"]}, None, ("a",))]
 
 
 def reordered(seen: Keypoints2D, order: list[int]) -> Keypoints2D:

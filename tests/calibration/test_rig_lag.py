@@ -15,7 +15,7 @@ from calibration.board_views import BoardViews
 from calibration.files import read_rig
 from calibration.report_data import metric_error
 from calibration.rig import RigResult, Verdict, calibrate_rig
-from calibration.rig_lag import in_step
+from calibration.rig_lag import Lags, in_step, lag_advice, lag_finding
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.kernels.projection import project
@@ -65,9 +65,25 @@ def test_a_camera_half_a_frame_late_is_named_with_its_lag() -> None:
     assert f"{rig.names[2]} is 50 ms late (0.50 frames)" in finding.message
     assert str(finding.severity) == "warning"
     assert result.verdict is Verdict.USABLE
-    assert "biases its place and focal length" in finding.message
+    # Its lens was held.
+    assert "biases its place." in finding.message
     assert result.advice[0] == f"Run again with --allow-lags, which brings {rig.names[2]} in step with the others."
     assert finding.data["lag_s"][rig.names[2]] == pytest.approx(-0.05, abs=0.003)
+
+
+def test_of_two_cameras_one_is_behind_the_other() -> None:
+    rig, views = recording([0.0, -0.5])
+    late = np.array([True, True])
+    lags = Lags(np.array([0.25, -0.25]), np.full(2, 0.01), 0.05, 0.3, late, late, late)
+    finding = lag_finding(lags, views)
+    assert finding is not None
+    assert f"{rig.names[1]} is 50 ms behind {rig.names[0]} (0.50 frames)" in finding.message
+    assert "biases their places and focal lengths." in finding.message
+    held = lag_finding(lags, views, held=rig.names)
+    assert held is not None
+    assert "biases their places." in held.message
+    assert "focal" not in held.message
+    assert lag_advice(lags, views).endswith(f"brings {rig.names[0]} and {rig.names[1]} in step.")
 
 
 def test_lags_that_are_allowed_for_place_cameras_better() -> None:
@@ -91,6 +107,11 @@ def test_lags_to_allow_for_where_none_are_found_are_said_and_change_nothing() ->
     filmed, allowed = solved(rig, views), solved(rig, views, allow_lags=True)
     [finding] = [d for d in allowed.diagnostics if d.code == "board-clips-lag"]
     assert "nothing to allow for" in finding.message
+    assert finding.data == {
+        "lag_s": dict.fromkeys(rig.names),
+        "sd_s": dict.fromkeys(rig.names),
+        "sigma_px": filmed.sigma_px,
+    }
     np.testing.assert_array_equal(allowed.rig.cameras[0].t_cam_from_world_m, filmed.rig.cameras[0].t_cam_from_world_m)
 
 

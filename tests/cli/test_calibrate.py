@@ -133,13 +133,13 @@ def test_several_videos_are_no_lens(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_measured_distance_shows_a_wrong_square_size() -> None:
-    from mocap.cli.calibrate_rig import _scale_check
+    from mocap.cli.calibrate_distance import scale_check
     from mocap.core.camera import Camera, CameraRig, Intrinsics
 
     lens = Intrinsics((640, 480), np.array([500.0, 500.0]), np.array([319.5, 239.5]), np.zeros(5))
     rig = CameraRig(tuple(Camera(f"c{i}", lens, np.eye(3), np.array([-2.0 * i, 0, 0])) for i in (0, 1)))
-    assert [d.code for d in _scale_check(rig, ("c0", "c1", 2.01))] == ["board-scale-checked"]
-    wrong = _scale_check(rig, ("c0", "c1", 2.2))
+    assert [d.code for d in scale_check(rig, ("c0", "c1", 2.01))] == ["board-scale-checked"]
+    wrong = scale_check(rig, ("c0", "c1", 2.2))
     assert [(d.code, str(d.severity)) for d in wrong] == [("board-scale-wrong", "quality")]
     assert "1.100 times" in wrong[0].message
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.files import read_rig, write_rig
+from calibration.failed import failed_mark, reasons_in
+from calibration.files import read_rig, read_rig_file, write_rig
 from calibration.rig_export import FORMATS, rig_difference
 from mocap.cli.calibrate_convert import NAMES
 from mocap.cli.main import main
@@ -80,3 +81,16 @@ def test_the_rig_itself_is_never_overwritten(rig_file: Path, capsys: pytest.Capt
 
 def test_an_unknown_format_is_a_usage_error(rig_file: Path, tmp_path: Path) -> None:
     assert main(["calibrate", "convert", str(rig_file), "--to", "vicon", "--out", str(tmp_path / "x")]) == 2
+
+
+def test_a_mark_that_a_format_cannot_hold_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rig(tmp_path / "rig.toml", made(), failed_mark(["board-scale-wrong"]))
+    said = {}
+    for name in ("opencv", "aniposelib"):
+        out = str(tmp_path / f"{name}.out")
+        assert main(["calibrate", "convert", str(tmp_path / "rig.toml"), "--to", name, "--out", out, "--json"]) == 0
+        said[name] = {d["code"]: d for d in json.loads(capsys.readouterr().out)["diagnostics"]}
+    assert "rig-mark-lost" not in said["aniposelib"]
+    assert reasons_in(read_rig_file(tmp_path / "aniposelib.out").diagnostics) == ["board-scale-wrong"]
+    assert said["opencv"]["rig-mark-lost"]["severity"] == "warning"
+    assert "board-scale-wrong" in said["opencv"]["rig-mark-lost"]["message"]

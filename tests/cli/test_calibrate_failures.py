@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from calibration.board import parse_board
-from calibration.failed import failed_mark
+from calibration.failed import failed_mark, reasons_in
 from calibration.files import read_rig, read_rig_file, write_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
@@ -151,6 +151,7 @@ def test_a_wrong_square_size_shows_by_a_measured_distance(clips: Clips, tmp_path
     assert "measure the print and run again" in found["message"]
     # Whoever meets its figures or its cameras later is told that they failed.
     assert data["failed"] == json.loads(out.with_suffix(".json").read_text("utf-8"))["failed"] == ["board-scale-wrong"]
+    assert data["verdict"] == "redo"
     page = out.with_suffix(".html").read_text("utf-8")
     assert "<h1>FAILED calibration of 3 cameras</h1>" in page
     assert "Good: use it" not in page
@@ -184,7 +185,11 @@ def test_cameras_keep_the_read_out_times_of_their_lens_files_and_are_told_of_tho
         3,
     )
     assert [c.readout_s for c in read_rig(tmp_path / "rig.toml").cameras] == [None, 0.0089]
-    assert "(redo)" in findings(said(capsys))["calibration-failed"]["message"]
+    data = said(capsys)
+    assert "(redo)" in findings(data)["calibration-failed"]["message"]
+    # Their lenses may be why, so that what is made with them has failed as well.
+    assert "redo" in data["failed"]
+    assert "redo" in reasons_in(read_rig_file(tmp_path / "rig.toml").diagnostics)
 
 
 def test_where_all_videos_are_mirrored_the_result_is_no_good_and_that_is_said(

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.failed import failed_mark
+from calibration.failed import failed_mark, outlasting_lenses, outlasting_poses, reasons_in
 from calibration.files import read_rig, read_rig_file, write_rig
+from calibration.people_scale import make_ruler
 from calibration.world import moved_rig
 from mocap.cli.main import main
 from mocap.core.camera import CameraRig
+from mocap.core.errors import InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.progress import NoProgress
 from mocap.kernels.projection import project
@@ -72,7 +74,7 @@ def nudged(rig: CameraRig, camera: int, deg: float = 0.8, mm: float = 40.0) -> C
 def test_a_stale_rig_is_refined_with_figures_per_camera(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"]))
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), failed_mark(["redo"], poses_alone=True))
     out = tmp_path / "rig2.toml"
     arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--clocks", "--json"]
     assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 0
@@ -193,7 +195,7 @@ def test_cameras_are_placed_from_people_and_a_bone(
         "--bone",
         f"LHip-LKnee={take.thigh_m:.4f}",
     ]
-    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"]))
+    write_rig(tmp_path / "lenses.toml", late(take.rig, 0.002), failed_mark(["redo"], poses_alone=True))
     lens = ["--lens", str(tmp_path / "lenses.toml")]
     assert main(["calibrate", "people", *lens, *arguments, "--out", str(out), "--json"]) == 0
     data = said(capsys)
@@ -263,7 +265,7 @@ def test_feet_make_the_world_of_a_floating_rig(take: Take, tmp_path: Path, lacks
     from mocap.cli.calibrate_feet import world_from_keypoints
 
     floating = walked(take, tmp_path / "pose", tuple(n for n in take.rig.names if n != lacks))
-    result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), NoProgress())
+    result = world_from_keypoints(floating, tmp_path / "pose", Fraction(60), None, NoProgress())
     placed = result.rig
     codes = {d.code: d for d in result.diagnostics}
     assert "performer-chosen" in codes
@@ -324,3 +326,49 @@ def test_the_stale_demo_rig_is_named_and_refined(
     assert said(capsys)["summary"]["after_median_px"] < 6.5
     assert main(["calibrate", "check", out, "--keypoints", pose, "--json"]) == 0
     assert said(capsys)["verdict"] == "unmoved"
+
+
+def test_what_refined_places_do_not_answer_stays_marked(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = failed_mark(["redo", "board-scale-wrong"], poses_alone=True)
+    write_rig(tmp_path / "stale.toml", nudged(take.rig, 1), mark)
+    out = tmp_path / "rig2.toml"
+    arguments = ["--keypoints", str(take.folder / "pose"), "--fps", str(FPS), "--out", str(out), "--json"]
+    assert main(["calibrate", "refine", str(tmp_path / "stale.toml"), *arguments]) == 3
+    data = said(capsys)
+    assert (data["is_refined"], data["verdict"], data["failed"]) == (True, "redo", ["board-scale-wrong"])
+    assert reasons_in(read_rig_file(out).diagnostics) == ["board-scale-wrong"]
+
+
+def test_only_places_and_worlds_are_nothing_to_those_who_take_the_lenses() -> None:
+    reasons = ["redo", "camera-moved", "world-gravity-disagrees", "board-lengths-contradict"]
+    measured, given = failed_mark(reasons), failed_mark(reasons, poses_alone=True)
+    assert outlasting_lenses(given) == ["board-lengths-contradict"]
+    assert outlasting_lenses(measured) == ["redo", "board-lengths-contradict"]
+    assert outlasting_poses(given) == ["world-gravity-disagrees", "board-lengths-contradict"]
+
+
+def test_a_camera_without_people_is_named_where_too_few_are_left(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = tmp_path / "pose"
+    (pose / "cam2_json").mkdir(parents=True)
+    [source] = [p for p in (take.folder / "pose").iterdir() if "cam1" in p.name]
+    (pose / source.name).symlink_to(source)
+    for n in range(3):
+        (pose / "cam2_json" / f"cam2_{n:012d}_keypoints.json").write_text('{"version": 1.3, "people": []}', "utf-8")
+    write_rig(tmp_path / "two.toml", CameraRig(take.rig.cameras[:2]))
+    arguments = ["--lens", str(tmp_path / "two.toml"), "--keypoints", str(pose), "--fps", str(FPS), "--json"]
+    bone = ["--bone", f"LHip-LKnee={take.thigh_m:.4f}", "--out", str(tmp_path / "rig.toml")]
+    assert main(["calibrate", "people", *arguments, *bone]) == 1
+    error = said(capsys)["error"]
+    assert error["code"] == "people-too-few"
+    assert "no people in the keypoints of cam2: cam1 alone sees somebody" in error["message"]
+
+
+def test_what_a_height_lacks_is_named_and_nothing_else() -> None:
+    with pytest.raises(InputError) as caught:
+        make_ruler(load_keypoint_set("blazepose33"), 1.78, None)
+    assert caught.value.message.endswith("blazepose33: it has no Head.")
+    assert make_ruler(load_keypoint_set("halpe26"), 1.78, None).length_m < 1.78

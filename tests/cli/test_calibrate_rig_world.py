@@ -35,7 +35,7 @@ def test_floor_clips_matched_in_order_are_reported(tmp_path: Path) -> None:
 
     board, rig = parse_board(SPEC), arc_rig(2)
     floor = [film(tmp_path / f"{n}.mp4", board, rig[0], None, 2) for n in ("left", "right")]
-    args = Namespace(world=[f"board:{floor[0]}", str(floor[1])], fps=None)
+    args = Namespace(world=[f"board:{floor[0]}", str(floor[1])], fps=None, feet_times=None)
     clips, found = _floor_footage(args, ["cam1", "cam2"])
     assert clips == {"cam1": floor[0], "cam2": floor[1]}
     assert [d.code for d in found] == ["cameras-matched-in-order"]
