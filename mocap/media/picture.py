@@ -68,21 +68,33 @@ class Picture:
         self.shape = shape
         """Height and width."""
         self._make_rgb, self._make_planes = rgb, planes
+        self._rgb: np.ndarray | None = None
+        self._planes: Planes | None = None
+        self._has_no_planes = False
+        # Its own: `cached_property` of Python 3.11 lets one picture of all be made at a time.
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Picture:
         """Return a picture of [height width 3] uint8 RGB."""
         return cls((rgb.shape[0], rgb.shape[1]), lambda: rgb, lambda: None)
 
-    @cached_property
+    @property
     def rgb(self) -> np.ndarray:
         """[height width 3] uint8, made on first use and kept."""
-        return self._make_rgb()
+        with self._lock:
+            if self._rgb is None:
+                self._rgb = self._make_rgb()
+            return self._rgb
 
-    @cached_property
+    @property
     def planes(self) -> Planes | None:
-        """The planes; None where only RGB is there."""
-        return self._make_planes()
+        """The planes, made on first use and kept; None where only RGB is there."""
+        with self._lock:
+            if self._planes is None and not self._has_no_planes:
+                self._planes = self._make_planes()
+                self._has_no_planes = self._planes is None
+            return self._planes
 
 
 class Developer:

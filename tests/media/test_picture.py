@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -67,3 +69,19 @@ def test_rgb_is_made_on_first_use_and_kept() -> None:
     assert (picture.shape, made) == ((5, 7), [])
     assert picture.rgb is picture.rgb
     assert made == [1]
+
+
+def test_two_pictures_are_made_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def rgb() -> np.ndarray:
+        both.wait(timeout=10)  # breaks where the other may only begin when this one is done
+        return np.zeros((5, 7, 3), np.uint8)
+
+    def planes() -> None:
+        both.wait(timeout=10)
+
+    pictures = [Picture((5, 7), rgb, planes) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert [r.shape for r in pool.map(lambda p: p.rgb, pictures)] == [(5, 7, 3)] * 2
+        assert list(pool.map(lambda p: p.planes, [Picture((5, 7), rgb, planes) for _ in range(2)])) == [None, None]
