@@ -59,18 +59,28 @@ class Planes:
 
 
 class Picture:
-    """An upright picture: its size, its RGB, and the planes that this would be made of where there are any."""
+    """An upright picture: its size, its RGB, and the planes that this would be made of where there are any.
+
+    It is looked at one way or the other: once RGB is made of it the decoder's frame is let go, and planes are there
+    only if they were asked for before.
+    """
 
     def __init__(
-        self, shape: tuple[int, int], rgb: Callable[[], np.ndarray], planes: Callable[[], Planes | None]
+        self,
+        shape: tuple[int, int],
+        rgb: Callable[[], np.ndarray],
+        planes: Callable[[], Planes | None],
+        source_bytes: int = 0,
     ) -> None:
-        """Take height and width, and what makes RGB and planes when they are asked for."""
+        """Take height and width, what makes RGB and planes when they are asked for, and the size of what they hold."""
         self.shape = shape
         """Height and width."""
-        self._make_rgb, self._make_planes = rgb, planes
+        self.n_bytes = max(source_bytes, 3 * shape[0] * shape[1])
+        """Memory that it takes at most, looked at one way: that of the decoder's frame or that of the RGB."""
+        self._make_rgb: Callable[[], np.ndarray] | None = rgb
+        self._make_planes: Callable[[], Planes | None] | None = planes
         self._rgb: np.ndarray | None = None
         self._planes: Planes | None = None
-        self._has_no_planes = False
         # Its own: `cached_property` of Python 3.11 lets one picture of all be made at a time.
         self._lock = threading.Lock()
 
@@ -84,16 +94,17 @@ class Picture:
         """[height width 3] uint8, made on first use and kept."""
         with self._lock:
             if self._rgb is None:
+                assert self._make_rgb is not None
                 self._rgb = self._make_rgb()
+                self._make_rgb = self._make_planes = None  # they hold the decoder's frame
             return self._rgb
 
     @property
     def planes(self) -> Planes | None:
         """The planes, made on first use and kept; None where only RGB is there."""
         with self._lock:
-            if self._planes is None and not self._has_no_planes:
-                self._planes = self._make_planes()
-                self._has_no_planes = self._planes is None
+            if self._make_planes is not None:
+                self._planes, self._make_planes = self._make_planes(), None
             return self._planes
 
 
@@ -115,7 +126,8 @@ class Developer:
     def picture(self, frame: VideoFrame) -> Picture:
         """Return a frame as a picture."""
         shape = (frame.height, frame.width) if self._rotation_deg % 180 == 0 else (frame.width, frame.height)
-        return Picture(shape, lambda: self.rgb(frame), lambda: self._planes(frame))
+        size = sum(plane.buffer_size for plane in frame.planes)
+        return Picture(shape, lambda: self.rgb(frame), lambda: self._planes(frame), size)
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """Return a frame as [height width 3] uint8 RGB, upright."""

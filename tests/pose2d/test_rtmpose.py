@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from mocap.core.errors import SetupError
 from mocap.media.encode import write_video
+from mocap.media.picture import Developer
+from mocap.media.probe import probe
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.cards import load_card
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import detect_video, detect_videos
+from mocap.pose2d.following import KEY_INTERVAL_S, MAX_BUFFER_BYTES, frames_between
 from mocap.pose2d.rtmo import Rtmo
 from mocap.pose2d.rtmpose import RtmPose
 from mocap.pose2d.simcc import decode_simcc, mirrored_back
@@ -149,6 +154,17 @@ def test_someone_whom_the_detector_loses_is_followed_until_the_keypoints_fade(
     assert found.n_persons == 1
     # All keypoints of this model lie in one spot: the box shrinks onto it, but stays with it for a while.
     assert np.abs(found.xy_px[:10, 0] - at[:10, None]).max() < 4
+
+
+@pytest.mark.parametrize(("pixel_format", "bytes_per_px"), [("yuv420p", 3), ("yuv444p10le", 6)])
+def test_no_more_is_kept_between_detections_than_memory_allows(
+    tmp_path: Path, pixel_format: str, bytes_per_px: int
+) -> None:
+    info = probe(moving(tmp_path, 3)[0])
+    small, large = (Developer().picture(VideoFrame(*size, pixel_format)) for size in ((640, 480), (3840, 2160)))
+    assert frames_between(info, small) == round(30 * KEY_INTERVAL_S)
+    fast = dataclasses.replace(info, fps=Fraction(120))
+    assert frames_between(fast, large) == MAX_BUFFER_BYTES // (3840 * 2160 * bytes_per_px)
 
 
 def test_a_video_with_nobody_in_it_says_so(simcc_model: Maker, tmp_path: Path) -> None:
