@@ -56,6 +56,7 @@ def test_other_formats_and_odd_sizes_have_no_planes() -> None:
     developer = Developer()
     assert developer.picture(frame("yuv422p", BT709, LIMITED)).planes is None
     assert developer.picture(frame("yuv420p", BT709, LIMITED, (94, 61))).planes is None
+    assert developer.picture(frame("yuv420p", BT709, LIMITED, (93, 62))).planes is None
     assert developer.picture(frame("yuv420p", BT709, LIMITED, (93, 62))).rgb.shape == (62, 93, 3)
 
 
