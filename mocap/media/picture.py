@@ -59,30 +59,53 @@ class Planes:
 
 
 class Picture:
-    """An upright picture: its size, its RGB, and the planes that this would be made of where there are any."""
+    """An upright picture: its size, its RGB, and the planes that this would be made of where there are any.
+
+    It is looked at one way or the other: once RGB is made of it the decoder's frame is let go, and planes are there
+    only if they were asked for before.
+    """
 
     def __init__(
-        self, shape: tuple[int, int], rgb: Callable[[], np.ndarray], planes: Callable[[], Planes | None]
+        self,
+        shape: tuple[int, int],
+        rgb: Callable[[], np.ndarray],
+        planes: Callable[[], Planes | None],
+        source_bytes: int = 0,
     ) -> None:
-        """Take height and width, and what makes RGB and planes when they are asked for."""
+        """Take height and width, what makes RGB and planes when they are asked for, and the size of what they hold."""
         self.shape = shape
         """Height and width."""
-        self._make_rgb, self._make_planes = rgb, planes
+        self.n_bytes = max(source_bytes, 3 * shape[0] * shape[1])
+        """Memory that it takes at most, looked at one way: that of the decoder's frame or that of the RGB."""
+        self._make_rgb: Callable[[], np.ndarray] | None = rgb
+        self._make_planes: Callable[[], Planes | None] | None = planes
+        self._rgb: np.ndarray | None = None
+        self._planes: Planes | None = None
+        # Its own: `cached_property` of Python 3.11 lets one picture of all be made at a time.
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Picture:
         """Return a picture of [height width 3] uint8 RGB."""
         return cls((rgb.shape[0], rgb.shape[1]), lambda: rgb, lambda: None)
 
-    @cached_property
+    @property
     def rgb(self) -> np.ndarray:
         """[height width 3] uint8, made on first use and kept."""
-        return self._make_rgb()
+        with self._lock:
+            if self._rgb is None:
+                assert self._make_rgb is not None
+                self._rgb = self._make_rgb()
+                self._make_rgb = self._make_planes = None  # they hold the decoder's frame
+            return self._rgb
 
-    @cached_property
+    @property
     def planes(self) -> Planes | None:
-        """The planes; None where only RGB is there."""
-        return self._make_planes()
+        """The planes, made on first use and kept; None where only RGB is there."""
+        with self._lock:
+            if self._make_planes is not None:
+                self._planes, self._make_planes = self._make_planes(), None
+            return self._planes
 
 
 class Developer:
@@ -103,7 +126,8 @@ class Developer:
     def picture(self, frame: VideoFrame) -> Picture:
         """Return a frame as a picture."""
         shape = (frame.height, frame.width) if self._rotation_deg % 180 == 0 else (frame.width, frame.height)
-        return Picture(shape, lambda: self.rgb(frame), lambda: self._planes(frame))
+        size = sum(plane.buffer_size for plane in frame.planes)
+        return Picture(shape, lambda: self.rgb(frame), lambda: self._planes(frame), size)
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """Return a frame as [height width 3] uint8 RGB, upright."""

@@ -80,7 +80,10 @@ def cut(picture: Picture, crop_affine: np.ndarray, side: int) -> np.ndarray:
 
     A crop pixel u has its centre at (u + 0.5) / side in normalised coordinates. Where the window is shrunk by
     four or more, the part of the picture it covers is first reduced by area, so that fine texture does not alias.
-    Where the picture has planes, brightness and colours are cut out first and made RGB then: the same but for rounding.
+    Where the picture has planes, brightness and colours are cut out first and made RGB then: the same but for rounding
+    where no colour clips. RGB of the whole clips before it is interpolated and this after it, so that edges of
+    saturated colours differ: by some 20 steps in what was RGB once, by up to half the range where Y, U and V are
+    colours that no RGB has.
     """
     pixel_affine = np.column_stack([crop_affine[:, :2] / side, crop_affine @ (0.5 / side, 0.5 / side, 1.0)])
     factor = max(1, int(float(np.hypot(*crop_affine[:, 0])) / side / BILINEAR_SHRINK))

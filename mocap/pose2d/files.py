@@ -282,13 +282,20 @@ def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fractio
 
 
 def _findings(camera: str, raw: RawKeypoints, first: int, last: int) -> list[Diagnostic]:
-    """Return what the user must hear of one camera's files in a take of the frames `first` to `last`."""
+    """Return what the user must hear of one camera's files in a take of the frames `first` to `last`.
+
+    A camera whose files end before the others' was stopped before them: nothing is missing there.
+    """
     findings: list[Diagnostic] = []
     numbers = raw.frame_numbers
-    bounds = np.concatenate([[first - 1], numbers, [last + 1]])
+    bounds = np.concatenate([[first - 1], numbers])
     gaps = [(int(a) + 1, int(b) - 1) for a, b in pairwise(bounds) if b - a > 1] if len(numbers) else []
+    if len(numbers) and numbers[-1] < last:
+        message = f"{camera}: its files end at frame {numbers[-1]}, those of the take at {last}."
+        data = {"camera": camera, "last": int(numbers[-1]), "last_of_take": last}
+        findings.append(Diagnostic("keypoints-camera-ends-early", Severity.INFO, message, data))
     if gaps:
-        n_missing, n = sum(b - a + 1 for a, b in gaps), last - first + 1
+        n_missing, n = sum(b - a + 1 for a, b in gaps), int(numbers[-1]) - first + 1
         text = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:5]) + (" ..." if len(gaps) > 5 else "")
         message = f"{camera}: {n_missing} of {n} frames are missing in its files ({text}); they count as not seen."
         data = {"camera": camera, "missing": n_missing, "gaps": gaps[:50]}

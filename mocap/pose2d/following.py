@@ -126,8 +126,6 @@ def followed(
 ) -> Answer:
     """Return xy_px [frame person keypoint 2] and score [frame person keypoint] of everyone found in a video."""
     work = _Following(_Results(info.n_frames, 0, n_points, checkpoints), PersonTracks(), look, find)
-    by_memory = MAX_BUFFER_BYTES // (3 * info.width_px * info.height_px)
-    step = max(1, min(round(KEY_INTERVAL_S * float(info.fps)), by_memory))
     buffer: list[Frame] = []
     here: list[Sighting | None] | None = None
     if checkpoints.state is not None:
@@ -136,7 +134,7 @@ def followed(
     for frame in pictures:
         if here is None:
             here = work.seen(frame.picture)
-        elif len(buffer) == step:
+        elif buffer and len(buffer) == frames_between(info, buffer[0].picture):
             here = work.between(buffer, here, work.seen(frame.picture))
             buffer = []
             work.out.keep(frame.index, {"tracks": work.tracks.to_json(), "here": to_json(here)})
@@ -147,6 +145,11 @@ def followed(
     present = np.isfinite(xy_px).any((-1, -2)).sum(0)
     keep = [int(p) for p in np.argsort(-present, kind="stable") if present[p] >= min(3, info.n_frames)]
     return xy_px[:, keep], score[:, keep]
+
+
+def frames_between(info: VideoInfo, picture: Picture) -> int:
+    """Return every how many frames the detector runs, given one of the video's pictures: all between are kept."""
+    return max(1, min(round(KEY_INTERVAL_S * float(info.fps)), MAX_BUFFER_BYTES // picture.n_bytes))
 
 
 Before = TypeVar("Before")

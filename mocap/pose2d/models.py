@@ -71,20 +71,19 @@ def make_estimator(
     Raises: InputError model-unknown, device-unknown; SetupError model-missing, model-damaged, gpu-absent and as the
     model itself.
     """
-    name = resolve(name, quality)
+    from mocap.pose2d.onnx_model import check_device_name, choose_device
+
+    asked, name = name, resolve(name, quality)
     flip_test = flip_test or QUALITIES[quality].flip_test
+    check_device_name(device)
     if name == "blazepose":
         from mocap.pose2d.blazepose import BlazePose
 
         if device not in ("auto", "cpu"):
-            raise SetupError(
-                "gpu-absent", f"BlazePose runs on the processor only, not on {device}.", "Leave out --device."
-            )
+            raise _needs_rtmpose(device, is_chosen=asked == AUTO)
         return BlazePose(progress, flip_test=flip_test)
     if name.startswith("mmpose:"):
         return _mmpose(name.removeprefix("mmpose:"), device, detector, flip_test)
-    from mocap.pose2d.onnx_model import choose_device
-
     choose_device(device)  # what is wrong with it is said before what the model lacks
     card, weights = load_card(name), weights_file(name)
     if card["task"] == "one-stage":
@@ -95,6 +94,16 @@ def make_estimator(
 
     people, sha256 = _detector(detector, device)
     return RtmPose(card, weights, people, sha256, device=device, flip_test=flip_test)
+
+
+def _needs_rtmpose(device: str, is_chosen: bool) -> SetupError:
+    """Return what is said when BlazePose is to run on a GPU; `is_chosen` where `auto` fell back to it."""
+    why = "The weights of RTMPose or of its person detector are not on this machine, and " if is_chosen else ""
+    return SetupError(
+        "gpu-absent",
+        f"{why}BlazePose runs on the processor only, not on {device}.",
+        "A GPU needs RTMPose's weights: `mocap models pull rtmpose`. Or leave out --device.",
+    )
 
 
 def identity_text(name: str, quality: str = STANDARD) -> str:

@@ -20,6 +20,12 @@ DEVICES: dict[str, tuple[str, str]] = {
 DEVICE_NAMES = ("auto", "cpu", *DEVICES)
 
 
+def check_device_name(wanted: str) -> None:
+    """Raise InputError device-unknown where there is no kind of device of that name, here or elsewhere."""
+    if wanted not in DEVICE_NAMES:
+        raise InputError("device-unknown", f"There is no device {wanted!r}.", f"Use one of: {', '.join(DEVICE_NAMES)}.")
+
+
 def choose_device(wanted: str) -> str:
     """Return the device to compute on: `auto` takes CUDA, else DirectML, else the processor.
 
@@ -29,8 +35,7 @@ def choose_device(wanted: str) -> str:
     """
     import onnxruntime
 
-    if wanted not in DEVICE_NAMES:
-        raise InputError("device-unknown", f"There is no device {wanted!r}.", f"Use one of: {', '.join(DEVICE_NAMES)}.")
+    check_device_name(wanted)
     there = {name for name, (provider, _) in DEVICES.items() if provider in onnxruntime.get_available_providers()}
     if wanted == "auto":
         return next((name for name in ("cuda", "directml") if name in there), "cpu")

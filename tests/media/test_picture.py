@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -53,6 +56,7 @@ def test_other_formats_and_odd_sizes_have_no_planes() -> None:
     developer = Developer()
     assert developer.picture(frame("yuv422p", BT709, LIMITED)).planes is None
     assert developer.picture(frame("yuv420p", BT709, LIMITED, (94, 61))).planes is None
+    assert developer.picture(frame("yuv420p", BT709, LIMITED, (93, 62))).planes is None
     assert developer.picture(frame("yuv420p", BT709, LIMITED, (93, 62))).rgb.shape == (62, 93, 3)
 
 
@@ -67,3 +71,44 @@ def test_rgb_is_made_on_first_use_and_kept() -> None:
     assert (picture.shape, made) == ((5, 7), [])
     assert picture.rgb is picture.rgb
     assert made == [1]
+
+
+def test_two_pictures_are_made_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def rgb() -> np.ndarray:
+        both.wait(timeout=10)  # breaks where the other may only begin when this one is done
+        return np.zeros((5, 7, 3), np.uint8)
+
+    def planes() -> None:
+        both.wait(timeout=10)
+
+    pictures = [Picture((5, 7), rgb, planes) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert [r.shape for r in pool.map(lambda p: p.rgb, pictures)] == [(5, 7, 3)] * 2
+        assert list(pool.map(lambda p: p.planes, [Picture((5, 7), rgb, planes) for _ in range(2)])) == [None, None]
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le"])
+def test_the_decoders_frame_is_let_go_once_rgb_is_made(pixel_format: str) -> None:
+    decoded = VideoFrame(94, 62, pixel_format)
+    before = sys.getrefcount(decoded)
+    picture = Developer().picture(decoded)
+    assert sys.getrefcount(decoded) > before
+    rgb = picture.rgb
+    assert sys.getrefcount(decoded) == before
+    assert picture.planes is None
+    assert picture.rgb is rgb
+
+
+def test_planes_that_are_in_use_stay_when_rgb_is_made() -> None:
+    picture = Developer().picture(frame("yuv420p", BT709, LIMITED))
+    planes = picture.planes
+    assert planes is not None
+    assert picture.rgb.shape == (62, 94, 3)
+    assert picture.planes is planes
+
+
+@pytest.mark.parametrize(("pixel_format", "bytes_per_px"), [("yuv420p", 3), ("yuv422p10le", 4), ("yuv444p16le", 6)])
+def test_a_pictures_memory_is_its_rgb_or_the_decoders_frame(pixel_format: str, bytes_per_px: int) -> None:
+    assert Developer(90).picture(VideoFrame(128, 64, pixel_format)).n_bytes == 128 * 64 * bytes_per_px

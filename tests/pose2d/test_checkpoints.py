@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from mocap.core.keypoints import load_keypoint_set
 from mocap.media.decode import Frame
 from mocap.media.encode import write_video
 from mocap.media.picture import Picture
 from mocap.media.probe import VideoInfo, probe
+from mocap.pose2d import estimator
 from mocap.pose2d.checkpoints import Checkpoints
 from mocap.pose2d.crops import Crops
+from mocap.pose2d.estimator import ModelIdentity
 from mocap.pose2d.following import Found, followed, in_squares
 from mocap.pose2d.tracks import PersonTracks, Sighting
 
@@ -159,3 +164,80 @@ def test_frames_that_could_not_be_decoded_stay_known(tmp_path: Path) -> None:
     again = Checkpoints(tmp_path, 10)
     assert again.begin == 24
     assert np.flatnonzero(~again.is_decoded).tolist() == [3, 4, 17]
+
+
+class Watcher:
+    """An estimator of one person at the place of the picture's brightness; breaks off before a frame."""
+
+    identity = ModelIdentity("watcher", (), "numpy")
+    is_fallback = False
+    notice = ""
+    keypoint_set = load_keypoint_set("coco17")
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        self.breaks_at = breaks_at
+        self.first: int | None = None
+
+    def pictures(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            self.first = frame.index if self.first is None else self.first
+            if frame.index == self.breaks_at:
+                raise Broken
+            yield frame
+
+    def look(self, picture: Picture, _tracks: PersonTracks) -> list[Sighting]:
+        hip = np.array([30.0, picture.rgb.mean() / 4])
+        return [Sighting(hip, hip - [0.0, 20.0], 0.7)]
+
+    def find(self, picture: Picture, place: Sighting) -> Future[Found]:
+        answer: Future[Found] = Future()
+        xy = place.hip_px + 2 * np.arange(34).reshape(17, 2) + picture.rgb[0, 0, :2] / 32
+        answer.set_result(Found(xy, np.full(17, 0.5), place))
+        return answer
+
+    def estimate(
+        self,
+        pictures: Iterable[Frame],
+        info: VideoInfo,
+        crops: Crops | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert crops is None
+        return followed(self.pictures(pictures), info, 17, self.look, self.find, checkpoints or Checkpoints())
+
+
+def damaged(path: Path, n_frames: int, lost: Iterable[int]) -> Path:
+    """Write a video of noise of which some frames' packets are zeros."""
+    rng = np.random.default_rng(0)
+    noise = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(n_frames))
+    write_video(path, noise, Fraction(60), (64, 48))
+    with av.open(str(path)) as container:
+        packets = sorted((p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size)
+    data = bytearray(path.read_bytes())
+    for _, at, size in (packets[f] for f in lost):
+        data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def test_frames_lost_before_the_break_are_named_as_by_a_run_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimator, "Checkpoints", partial(Checkpoints, every_frames=EVERY))
+    lost = [20, 21, 33, 120]
+    video = damaged(tmp_path / "cam1.mp4", 150, lost)
+    whole = estimator.detect_video(video, Watcher())
+    assert [d.code for d in whole.diagnostics] == ["video-frames-lost"]
+    assert whole.diagnostics[0].data["lost"] == [(20, 21), (33, 33), (120, 120)]
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    with pytest.raises(Broken):
+        estimator.detect_video(video, Watcher(breaks_at=100), unfinished=folder)
+    again = Watcher()
+    resumed = estimator.detect_video(video, again, unfinished=folder)
+    assert again.first is not None
+    assert 33 < again.first < 100
+    assert resumed.diagnostics == whole.diagnostics
+    np.testing.assert_array_equal(resumed.xy_px, whole.xy_px)
+    np.testing.assert_array_equal(resumed.score, whole.score)
+    assert np.flatnonzero(np.isnan(resumed.xy_px).all((1, 2, 3))).tolist() == lost

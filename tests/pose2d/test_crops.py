@@ -61,6 +61,31 @@ def test_a_crop_of_planes_is_the_crop_of_rgb(size_px: float, angle_deg: float, c
     assert abs(apart.mean()) < 0.5
 
 
+@pytest.mark.parametrize("size_px", [90.0, 420.0, 800.0])
+@pytest.mark.parametrize("angle_deg", [0.0, 33.0])
+@pytest.mark.parametrize(("of_rgb", "most", "rms"), [(True, 32, 3.0), (False, 136, 20.0)])
+def test_crops_of_planes_of_saturated_colours_differ_at_edges_only(
+    size_px: float, angle_deg: float, of_rgb: bool, most: int, rms: float
+) -> None:
+    """Patches of the eight corners of RGB; or of YUV, most of which no RGB has."""
+    rng = np.random.default_rng(3)
+    if of_rgb:
+        corners = 255 * rng.integers(0, 2, (30, 40, 3))
+        frame = VideoFrame.from_ndarray(np.kron(corners, np.ones((16, 16, 1))).astype(np.uint8), "rgb24")
+        frame = frame.reformat(format="yuv420p")
+    else:
+        y, u, v = (np.kron(rng.integers(0, 2, (30, 40)), np.ones((n, n))) for n in (16, 8, 8))
+        planes = np.concatenate([(16 + 219 * y).ravel(), (255 * u).ravel(), (255 * v).ravel()])
+        frame = VideoFrame.from_ndarray(planes.astype(np.uint8).reshape(720, 640), "yuv420p")
+    picture = Developer().picture(frame)
+    assert picture.planes is not None
+    window = image_from_crop(np.array([321.0, 237.0]), size_px, np.deg2rad(angle_deg))
+    apart = cut(picture, window, 96).astype(int) - cut(Picture.of(picture.rgb), window, 96)
+    assert 4 < np.abs(apart).max() <= most
+    assert np.sqrt((apart**2).mean()) < rms
+    assert np.median(np.abs(apart)) <= 2
+
+
 def leaning_person(angle_deg: float) -> np.ndarray:
     """[1 1 26 2] hips at (320, 240), shoulders and head along an axis turned clockwise, one ankle below."""
     a = np.deg2rad(angle_deg)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mocap.core.diagnostics import Severity
 from mocap.core.errors import Cancelled, InputError
 from mocap.core.keypoints import load_keypoint_set
 from mocap.core.progress import NoProgress
@@ -89,14 +90,28 @@ def test_missing_frames_are_nan_and_reported(tmp_path: Path) -> None:
     assert "2-3, 5" in diagnostics[0].message
 
 
-def test_frames_missing_at_the_start_or_end_of_one_camera_are_reported(tmp_path: Path) -> None:
+def test_frames_missing_at_the_start_of_one_camera_are_reported(tmp_path: Path) -> None:
     take(tmp_path, range(3, 14))
-    for f in (3, 4, 11, 12, 13):
+    for f in (3, 4):
         (tmp_path / "cam03_json" / f"cam03_{f:06d}.json").unlink()
     _, diagnostics = read(tmp_path)
-    assert [d.code for d in diagnostics] == ["keypoints-missing-frames"]
-    assert diagnostics[0].data == {"camera": "cam_3", "missing": 5, "gaps": [(3, 4), (11, 13)]}
-    assert "5 of 11 frames" in diagnostics[0].message
+    assert [(d.code, d.severity) for d in diagnostics] == [("keypoints-missing-frames", Severity.WARNING)]
+    assert diagnostics[0].data == {"camera": "cam_3", "missing": 2, "gaps": [(3, 4)]}
+    assert "2 of 11 frames" in diagnostics[0].message
+
+
+def test_a_camera_that_ends_before_the_others_lacks_nothing_after_its_end(tmp_path: Path) -> None:
+    take(tmp_path, range(3, 14))
+    for f in (6, 11, 12, 13):
+        (tmp_path / "cam03_json" / f"cam03_{f:06d}.json").unlink()
+    detections, diagnostics = read(tmp_path)
+    assert detections["cam_3"].n_frames == 8
+    ends, missing = diagnostics
+    assert (ends.code, ends.severity) == ("keypoints-camera-ends-early", Severity.INFO)
+    assert ends.data == {"camera": "cam_3", "last": 10, "last_of_take": 13}
+    assert missing.code == "keypoints-missing-frames"
+    assert missing.data == {"camera": "cam_3", "missing": 1, "gaps": [(6, 6)]}
+    assert "1 of 8 frames" in missing.message
 
 
 def test_zeros_nulls_and_score_0_are_missing_not_coordinates(tmp_path: Path) -> None:

@@ -308,6 +308,19 @@ def test_a_graphics_card_that_is_not_there_is_said(known: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", ["auto", "blazepose"])
+def test_a_graphics_card_without_rtmposes_weights_is_explained_by_these(name: str) -> None:
+    with pytest.raises(InputError) as unknown:
+        models.make_estimator(name, NoProgress(), device="toaster")
+    assert unknown.value.code == "device-unknown"
+    with pytest.raises(SetupError) as caught:
+        models.make_estimator(name, NoProgress(), device="cuda")
+    assert caught.value.code == "gpu-absent"
+    assert "mocap models pull rtmpose" in caught.value.advice
+    assert ("weights of RTMPose" in caught.value.message) == (name == "auto")
+
+
+@pytest.mark.usefixtures("cache")
 def test_the_list_says_what_is_here_and_how_to_get_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     said = capsys.readouterr().out

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from mocap.core.errors import SetupError
 from mocap.media.encode import write_video
+from mocap.media.picture import Developer
+from mocap.media.probe import probe
 from mocap.pose2d.batching import Batcher
 from mocap.pose2d.cards import load_card
 from mocap.pose2d.crops import Crops
 from mocap.pose2d.estimator import detect_video, detect_videos
+from mocap.pose2d.following import KEY_INTERVAL_S, MAX_BUFFER_BYTES, frames_between
+from mocap.pose2d.onnx_model import OnnxModel
 from mocap.pose2d.rtmo import Rtmo
 from mocap.pose2d.rtmpose import RtmPose
 from mocap.pose2d.simcc import decode_simcc, mirrored_back
@@ -151,6 +158,17 @@ def test_someone_whom_the_detector_loses_is_followed_until_the_keypoints_fade(
     assert np.abs(found.xy_px[:10, 0] - at[:10, None]).max() < 4
 
 
+@pytest.mark.parametrize(("pixel_format", "bytes_per_px"), [("yuv420p", 3), ("yuv444p10le", 6)])
+def test_no_more_is_kept_between_detections_than_memory_allows(
+    tmp_path: Path, pixel_format: str, bytes_per_px: int
+) -> None:
+    info = probe(moving(tmp_path, 3)[0])
+    small, large = (Developer().picture(VideoFrame(*size, pixel_format)) for size in ((640, 480), (3840, 2160)))
+    assert frames_between(info, small) == round(30 * KEY_INTERVAL_S)
+    fast = dataclasses.replace(info, fps=Fraction(120))
+    assert frames_between(fast, large) == MAX_BUFFER_BYTES // (3840 * 2160 * bytes_per_px)
+
+
 def test_a_video_with_nobody_in_it_says_so(simcc_model: Maker, tmp_path: Path) -> None:
     video, _ = moving(tmp_path)
 
@@ -189,6 +207,66 @@ def test_an_error_of_the_model_reaches_whoever_waits() -> None:
         for answer in answers:
             with pytest.raises(ValueError, match="broken"):
                 answer.result(timeout=5)
+
+
+# --- what the model is given ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Copies of the blobs that the model is given, in order; it answers as ever."""
+    blobs: list[np.ndarray] = []
+    real = OnnxModel.__call__
+
+    def recorded(model: OnnxModel, blob: np.ndarray) -> list[np.ndarray]:
+        blobs.append(blob.copy())
+        return real(model, blob)
+
+    monkeypatch.setattr(OnnxModel, "__call__", recorded)
+    return blobs
+
+
+def noise(n: int, seed: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 256, (n, 256, 192, 3), np.uint8))
+
+
+def normalised(crops: list[np.ndarray]) -> np.ndarray:
+    """[crop channel height width], as OpenMMLab's pipeline has it, in float64."""
+    card = load_card("rtmpose-m-body17")
+    rgb = np.stack(crops).astype(np.float64)
+    return ((rgb - np.array(card["mean_rgb"])) / np.array(card["std_rgb"])).transpose(0, 3, 1, 2)
+
+
+def test_the_model_is_given_normalised_rgb_whatever_a_batch_before_left(
+    simcc_model: Maker, tmp_path: Path, given: list[np.ndarray]
+) -> None:
+    model = RtmPose(load_card("rtmpose-m-body17"), simcc_model(tmp_path / "m.onnx", 17), around, "", device="cpu")
+    batches = [noise(n, seed) for seed, n in enumerate((2, 5, 1, 3))]
+    for crops in batches:
+        assert len(model.crops(crops)) == len(crops)
+    assert [len(blob) for blob in given] == [2, 5, 1, 3]
+    for blob, crops in zip(given, batches, strict=True):
+        assert blob.dtype == np.float32
+        np.testing.assert_allclose(blob, normalised(crops), atol=1e-5)
+
+
+def test_two_threads_at_once_have_blobs_of_their_own(
+    simcc_model: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[np.ndarray]
+) -> None:
+    model = RtmPose(load_card("rtmpose-m-body17"), simcc_model(tmp_path / "m.onnx", 17), around, "", device="cpu")
+    both, recorded = threading.Barrier(2), OnnxModel.__call__
+
+    def once_both_are_filled(model: OnnxModel, blob: np.ndarray) -> list[np.ndarray]:
+        both.wait(timeout=10)
+        return recorded(model, blob)
+
+    monkeypatch.setattr(OnnxModel, "__call__", once_both_are_filled)
+    batches = [noise(2, 11), noise(2, 12)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(model.crops, batches))
+    # In either order: each thread's own crops, once.
+    same = [[np.allclose(blob, normalised(crops), atol=1e-5) for crops in batches] for blob in given]
+    assert sorted(same) == [[False, True], [True, False]]
 
 
 # --- one stage ----------------------------------------------------------------------------------------------------
