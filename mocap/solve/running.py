@@ -23,8 +23,8 @@ MEMORY_S = 10.0
 NOISE_BLOCKS = 6
 """Windows whose residuals are kept."""
 FIRST_INFLATION = 2.0
-"""Variance under noise in runs against that under white noise, before residuals tell: about what they tell where half of
-the noise's variance hangs together over ten frames."""
+"""Variance under noise in runs against that under white noise, before residuals tell: about what they tell where half
+of the noise's variance hangs together over ten frames."""
 FILTER_BANDWIDTH = 4.0
 """Of the newest frame's estimate against that in the middle of a chain, whose gain is 1 / (1 + (w / w0)^4): noise
 bandwidths 1.06 w0 (second-order filter, damping 0.71) and 0.265 w0. The chain's grows with the fourth root of the
