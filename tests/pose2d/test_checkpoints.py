@@ -212,7 +212,7 @@ def damaged(path: Path, n_frames: int, lost: Iterable[int]) -> Path:
     noise = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(n_frames))
     write_video(path, noise, Fraction(60), (64, 48))
     with av.open(str(path)) as container:
-        packets = sorted((p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size)
+        packets = sorted((p.pts, p.pos, p.size) for p in container.demux(video=0) if p.pos is not None)
     data = bytearray(path.read_bytes())
     for _, at, size in (packets[f] for f in lost):
         data[at : at + size] = bytes(size)
