@@ -18,7 +18,7 @@ from mocap.core.timeline import TimeMap
 from mocap.pose2d.times import read_times
 from mocap.synth.detections import Faults, detect
 from mocap.synth.files import write_take
-from mocap.synth.performer import Performer
+from mocap.synth.performer import HALPE26, Performer
 from mocap.synth.rig import ring_rig
 
 OFFSETS = {"cam1": TimeMap(0.1), "cam2": TimeMap(0.3137, 30.0), "cam3": TimeMap(-0.2219, -20.0)}
@@ -26,6 +26,8 @@ OFFSETS = {"cam1": TimeMap(0.1), "cam2": TimeMap(0.3137, 30.0), "cam3": TimeMap(
 
 class Hurried:
     """A performer whose pace changes, so that the walk does not repeat itself."""
+
+    keypoint_set = HALPE26
 
     def __init__(self) -> None:
         self.performer = Performer.random(np.random.default_rng(3))

@@ -13,7 +13,7 @@ from mocap.core.camera import CameraRig
 from mocap.core.timeline import TimeMap
 from mocap.pose2d.detections import CameraDetections
 from mocap.synth.detections import Faults, detect
-from mocap.synth.performer import Performer
+from mocap.synth.performer import HALPE26, Performer
 from mocap.synth.rig import ring_rig
 
 Views = dict[str, CameraDetections]
@@ -28,6 +28,8 @@ def rig() -> CameraRig:
 
 class Lively:
     """A performer who hurries and dawdles, so that no moment is like another: the walk alone repeats itself."""
+
+    keypoint_set = HALPE26
 
     def __init__(self, seed: int, center_m: tuple[float, float] = (0.0, 0.0)) -> None:
         self.performer = Performer.random(np.random.default_rng(seed), center_m=center_m)
