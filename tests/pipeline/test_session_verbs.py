@@ -30,7 +30,7 @@ from sessions.runner import Stage
 from sessions.stages import FROM_FOOTAGE
 
 Mocap = Callable[..., tuple[int, dict[str, Any]]]
-SOLVE_STAGES = ["edits", "points", "gain", "solve", "bias"]
+SOLVE_STAGES = ["edits", "cameras", "points", "gain", "solve", "bias"]
 
 
 def code_of(result: tuple[int, dict[str, Any]]) -> str:
