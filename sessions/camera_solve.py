@@ -252,16 +252,8 @@ def _stretches(timeline: Timeline) -> list[tuple[float, float]]:
 
 def _between(detections: Keypoints2D, low_s: float, high_s: float) -> Keypoints2D:
     """Return the detections of some seconds of master time."""
-    inside = (detections.time_s >= low_s) & (detections.time_s < high_s)
-    width = int(inside.sum(1).max(initial=0))
-    index = np.stack([np.pad(np.flatnonzero(row), (0, width))[:width] for row in inside])
-    is_real = np.arange(width) < inside.sum(1)[:, None]
-    camera = np.arange(len(inside))[:, None]
-    xy_px, score = detections.xy_px[camera, index], detections.score[camera, index]
-    return Keypoints2D(
-        detections.keypoint_set,
-        detections.camera_names,
-        np.where(is_real[..., None, None, None], xy_px, np.nan),
-        np.where(is_real[..., None, None], score, 0.0),
-        np.where(is_real, detections.time_s[camera, index], np.nan),
+    low, high = (
+        np.array([np.searchsorted(row[np.isfinite(row)], at_s) for row in detections.time_s])
+        for at_s in (low_s, high_s)
     )
+    return detections.cut(low, high)

@@ -135,18 +135,4 @@ def arriving(detections: Keypoints2D, timeline: Timeline) -> Iterator[Keypoints2
     edges = np.arange(-1, timeline.n_frames) + _ROUNDING
     cuts = np.stack([np.searchsorted(row, edges, side="right") for row in frame])
     for low, high in zip(cuts[:, :-1].T, cuts[:, 1:].T, strict=True):
-        yield _picked(detections, low, high)
-
-
-def _picked(detections: Keypoints2D, low: np.ndarray, high: np.ndarray) -> Keypoints2D:
-    """Return frames low..high-1 [camera] of every camera, padded."""
-    at = low[:, None] + np.arange(max(int((high - low).max()), 0))
-    there = at < high[:, None]
-    camera, at = np.arange(len(at))[:, None], np.minimum(at, detections.n_frames - 1)
-    return Keypoints2D(
-        detections.keypoint_set,
-        detections.camera_names,
-        np.where(there[..., None, None, None], detections.xy_px[camera, at], np.nan),
-        np.where(there[..., None, None], detections.score[camera, at], 0.0),
-        np.where(there, detections.time_s[camera, at], np.nan),
-    )
+        yield detections.cut(low, high)

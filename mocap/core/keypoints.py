@@ -148,6 +148,19 @@ class Keypoints2D:
             self.time_s,
         )
 
+    def cut(self, low: np.ndarray, high: np.ndarray) -> Keypoints2D:
+        """Return frames low..high-1 [camera] of every camera, padded to the longest."""
+        at = low[:, None] + np.arange(max(int((high - low).max(initial=0)), 0))
+        there = at < high[:, None]
+        camera, at = np.arange(len(at))[:, None], np.minimum(at, self.n_frames - 1)
+        return Keypoints2D(
+            self.keypoint_set,
+            self.camera_names,
+            np.where(there[..., None, None, None], self.xy_px[camera, at], np.nan),
+            np.where(there[..., None, None], self.score[camera, at], 0.0),
+            np.where(there, self.time_s[camera, at], np.nan),
+        )
+
 
 MIN_FOR_STEP = 8
 """Fewer frames with detections than this do not show a step: their distances are chance."""

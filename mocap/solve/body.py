@@ -97,9 +97,8 @@ def _landmarks() -> dict[str, Landmark]:
 
 
 LANDMARKS = _landmarks()
-KNUCKLES = ("Index", "Middle", "Ring", "Pinky", "Thumb1")
-"""Where fingers begin, and as landmarks of the body fixed to the hand."""
 HAND_LANDMARKS = ("Thumb", "Index", "Pinky", "Middle", "Ring", "Thumb1", "HandRoot")
+"""Where fingers begin, and the wrist: as landmarks of the body fixed to the hand."""
 ONLY_WITH_FINGERS = ("Middle", "Ring", "Thumb1", "HandRoot")
 BODY = Anatomy(JOINTS, LANDMARKS, shared="spine")
 LENGTH_SD = 0.15

@@ -19,7 +19,8 @@ FIRST_LEVEL = (6.0, 50.0)
 FIRST_FRAMES = 10.0
 """How many frames that counts for."""
 MEMORY_S = 10.0
-"""Time over which what was learned fades."""
+"""Time over which what was learned fades; what is younger fades over its own age, because the first windows are solved
+with levels that are not learned yet, and tell of these."""
 NOISE_BLOCKS = 6
 """Windows whose residuals are kept."""
 FIRST_INFLATION = 2.0
@@ -40,7 +41,7 @@ class RunningPrior:
         first = np.repeat(FIRST_LEVEL, (N_TRANSLATION, len(dof.joint))) / fps**2
         self._dof, self._fps = dof, fps
         self._squared, self._known = FIRST_FRAMES * first**2, np.full(len(first), FIRST_FRAMES)
-        self._share = np.ones(len(first))
+        self._share, self._age_s = np.ones(len(first)), 0.0
         self._n_angles, self._angle, self._angle_squared = 0.0, np.zeros(len(dof.joint)), np.zeros(len(dof.joint))
 
     def of(self, pose: Pose) -> MotionPrior:
@@ -55,7 +56,9 @@ class RunningPrior:
         """Learn from a window that was solved with data of this curvature [frame n n]; see `MotionPrior.learned`."""
         known = self.of(pose).with_evidence(curvature, self._fps).known
         assert known is not None
-        fade = np.exp(-len(pose.root_m) / (MEMORY_S * self._fps))
+        length_s = len(pose.root_m) / self._fps
+        self._age_s += length_s
+        fade = np.exp(-length_s / min(MEMORY_S, self._age_s))
         self._squared = fade * self._squared + (pose.accelerations(self._dof) ** 2).sum(0)
         self._known = fade * self._known + known.sum(0)
         self._share = np.median(known, axis=0)

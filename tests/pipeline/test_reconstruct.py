@@ -297,6 +297,21 @@ def test_solved_clocks_are_used_and_written(take: Take, mocap: Mocap, tmp_path: 
     assert read["reproj_median_px"] == pytest.approx(solved["reproj_median_px"], rel=0.02)
 
 
+def test_clocks_alone_do_not_silence_what_is_wrong_with_the_rig(take: Take, mocap: Mocap, tmp_path: Path) -> None:
+    cameras = list(read_rig(take.folder / "rig.toml").cameras)
+    turn = quat_to_matrix(quat_exp(np.array([0.0, 0.015, 0.0])))
+    R, t = cameras[2].R_cam_from_world, cameras[2].t_cam_from_world_m
+    cameras[2] = cameras[2].with_extrinsics(turn @ R, turn @ t)
+    write_rig(tmp_path / "stale.toml", CameraRig(tuple(cameras)))
+    rows = (take.folder / "times.csv").read_text().split()
+    late = [row if not row.startswith("cam4,") else _later(row, 0.05) for row in rows]
+    (tmp_path / "late.csv").write_text("\n".join(late) + "\n")
+    both = ("--rig", tmp_path / "stale.toml", "--times", tmp_path / "late.csv", "--solve-for", "clocks")
+    _, data = mocap(*take.arguments(tmp_path / "out", *both))
+    codes = {d["code"] for d in data["diagnostics"]}
+    assert {"cameras-solved", "rig-biased"} <= codes
+
+
 def _later(row: str, by_s: float) -> str:
     camera, offset_s, drift_ppm = row.split(",")
     return f"{camera},{float(offset_s) + by_s},{drift_ppm}"

@@ -186,6 +186,30 @@ def test_a_hand_unseen_for_a_second_is_flagged_and_its_sigma_grows() -> None:
     assert elsewhere.mean() < 3.0
 
 
+def test_intervals_hold_fingers_that_are_hidden_for_a_second() -> None:
+    """Tips move most: a hand's closing within the gap is what no bridge over it foresees."""
+    rig, performer, detections = _take()
+    ratios = []
+    for frames in (slice(40, 100), slice(90, 150), slice(150, 210)):
+        _, solved = _solve(rig, _without(detections, HAND["L"] + HAND["R"], frames))
+        tips = [LANDMARKS.index(chain[-1]) for chain in CHAINS]
+        off = solved.keypoints.xyz_m - performer.points(solved.keypoints.time_s)
+        ratios.append(off[frames][:, tips] / solved.keypoints.sigma_m[frames][:, tips, None])
+    share = (np.abs(np.concatenate(ratios)) < 1.96).mean()
+    assert 0.9 < share < 0.985
+
+
+def test_fingers_are_no_surer_than_the_wrist_they_hang_on() -> None:
+    rig, _, detections = _take()
+    arm = [LANDMARKS.index(n) for n in ("LElbow", "LWrist", "LHandRoot")]
+    _, solved = _solve(rig, _without(detections, [*arm, *HAND["L"]], HIDDEN))
+    sigma = solved.keypoints.sigma_m[105:135]
+    wrist = sigma[:, LANDMARKS.index("LWrist")]
+    assert wrist.min() > 0.01
+    for tip in (LANDMARKS.index(chain[-1]) for chain in CHAINS if chain[0][0] == "L"):
+        assert (sigma[:, tip] > 0.8 * wrist).all()
+
+
 def test_a_hand_that_nobody_sees_is_relaxed_and_says_so() -> None:
     rig, _, detections = _take()
     root = LANDMARKS.index("RHandRoot")
