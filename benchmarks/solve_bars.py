@@ -148,6 +148,12 @@ def covered(xyz_m: np.ndarray, sigma_m: np.ndarray, truth_m: np.ndarray, where: 
     return f"{(z < 1).mean():.3f} {(z < 1.96).mean():.3f}" if z.size else "none"
 
 
+def off(xyz_m: np.ndarray, truth_m: np.ndarray, where: np.ndarray) -> str:
+    """Return how far from the truth points are where they are known, as text."""
+    error_mm = np.linalg.norm(xyz_m - truth_m, axis=-1)[where] * 1e3
+    return f"{np.nanmean(error_mm):.0f} mm off" if np.isfinite(error_mm).any() else "nowhere known"
+
+
 def peak_speed_ratio(xyz_m: np.ndarray, truth_m: np.ndarray) -> str:
     """Return wrist peaks over the truth's, as text: the take's greatest, left and right, and the greatest ten of each.
 
@@ -213,7 +219,11 @@ def report_default(take: Take, with_oracle: bool) -> None:
 def report_intervals(result: SolvedTake, truth_m: np.ndarray, hidden: np.ndarray | None = None) -> None:
     """Print how often the intervals hold the truth."""
     for name, k in (("solved", result.keypoints), ("points", result.points)):
-        inside = "" if hidden is None else f"; in gaps {covered(k.xyz_m, k.sigma_m, truth_m, hidden)}"
+        inside = (
+            ""
+            if hidden is None
+            else f"; in gaps {covered(k.xyz_m, k.sigma_m, truth_m, hidden)}, {off(k.xyz_m, truth_m, hidden)}"
+        )
         print(f"  held     {name} {covered(k.xyz_m, k.sigma_m, truth_m)}{inside} (bar .63-.73 .92-.98)")
 
 

@@ -23,7 +23,7 @@ from mocap.kernels.camera_terms import N_UNKNOWNS, camera_terms
 from mocap.kernels.chain import Scatter
 from mocap.kernels.trajectories import sample_cubic
 from mocap.solve.fit import ROBUST_SCALE_SQUARED, body_points, moves_matrix, take_terms, to_cameras
-from mocap.solve.motion import SLIP_M_S, Fitted, fit_window, max_lag
+from mocap.solve.motion import SLIP_M_S, Fitted, fit_freely, fit_held, max_lag
 from mocap.solve.motion_prior import first_prior
 from mocap.solve.start import Start, begin
 from mocap.solve.uncertainty import residual_scatter
@@ -49,23 +49,12 @@ def camera_system(
     `solve_take` raises.
     """
     start = begin(rig, reconstructed, performer, NoProgress())
-    timeline, pose, observations = reconstructed.timeline, start.screened.pose, start.kept
-    fps = float(timeline.fps)
-    first = first_prior(pose, start.dof, fps)
+    timeline, problem = reconstructed.timeline, start.motion
+    fps = start.fps
+    first = first_prior(problem.pose, problem.dof, fps)
 
     def of_window(window: Window) -> CameraSystem:
-        found = fit_window(
-            window,
-            pose,
-            start.shape,
-            start.names,
-            start.dof,
-            observations,
-            start.sigma_px,
-            first,
-            fps,
-            start.standing,
-        )
+        found = fit_held(problem, window, *fit_freely(problem, window, first))
         begin_s = timeline.start_s + window.low / fps - middle_s
         return _eliminated(found, start, window.keep, begin_s)
 

@@ -21,7 +21,6 @@ from mocap.core.performer import PerformerProfile
 from mocap.core.progress import Progress
 from mocap.core.take import PointsResult
 from mocap.core.timeline import Timeline
-from mocap.core.windows import windows
 from mocap.kernels.rotations import (
     matrix_to_quat,
     quat_conjugate,
@@ -37,7 +36,7 @@ from mocap.solve.carried import UNMEASURED_SIGMA_M, Carried
 from mocap.solve.fit import SHAPE_FRAMES, body_points, fit_shape, to_points
 from mocap.solve.hand import FINGERS, HANDS, N_JOINTS, finger_axes, finger_landmarks, knuckle, turning_joints
 from mocap.solve.lone import with_evidence_only
-from mocap.solve.motion import MIN_KNOWN_SHARE, fit_motion
+from mocap.solve.motion import MIN_KNOWN_SHARE, MotionProblem, fit_motion, n_steps
 from mocap.solve.pose import Freedom, Pose, bind_pose, freedom_of
 from mocap.solve.profile import with_known_fingers
 from mocap.solve.screen import fit_each_frame
@@ -122,7 +121,7 @@ def solve_fingers(
     sigma_px = np.nan_to_num(reconstructed.sigma_px, nan=1.0)
     hands = [_hand(side, points, pose, shape, body) for side in sides]
     lengths, is_told = _lengths(hands, shape, performer)
-    progress.start("Solving the fingers", len(hands) * len(windows(timeline.n_frames, float(timeline.fps))))
+    progress.start("Solving the fingers", len(hands) * n_steps(timeline.n_frames, float(timeline.fps)))
     solved = [
         replace(_solved(h, lengths[h.side], points, observations, sigma_px, timeline, progress), is_shape_told=is_told)
         for h in hands
@@ -252,14 +251,13 @@ def _solved(
         seen = with_evidence_only(seen, names, points.xyz_m[:, index], sigma, float(timeline.fps))
         pose = _on_wrist(_each_frame(hand, shape, dof), hand)
         usual_m = float(np.median(hand.wrist_sigma_m))
-        pose, spread_m = fit_motion(
-            pose, shape, names, dof, seen, sigma, hand.names, timeline, progress, root_sigma_m=usual_m
-        )
+        problem = MotionProblem(pose, shape, names, dof, seen, sigma, float(timeline.fps))
+        pose, spread_m = fit_motion(problem, hand.names, progress, root_sigma_m=usual_m)
         more_m = np.sqrt(np.maximum(hand.wrist_sigma_m**2 - usual_m**2, 0.0))
         spread_m = np.hypot(spread_m * np.where(np.isfinite(hand.sigma_m), 1.0, OVER_GAPS), more_m[:, None])
     else:
         pose = _at_rest(hand.side, n_frames, dof)
-        progress.advance(len(windows(n_frames, float(timeline.fps))))
+        progress.advance(n_steps(n_frames, float(timeline.fps)))
     pose = _on_wrist(pose, hand)
     places = body_points(pose, shape, hand.names)[2]
     carried = Carried(hand.index, places, spread_m, hand.is_measured)

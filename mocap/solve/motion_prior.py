@@ -5,6 +5,7 @@ several dimensions", 1963; J. Hartikainen and S. Sarkka, "Kalman filtering and s
 process regression models", MLSP 2010, section 4). Within data it is the cubic smoothing spline; where nothing is seen
 it goes back to where the degree mostly is within about 1 / a, instead of flying on. Its squared terms are second
 differences over level^2, first differences times 2 a^2 / level^2 and distance from the centre times a^4 / level^2.
+Once a whole take was solved, `usual_poses` says instead where degrees go back to, all together.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mocap.kernels.articulated import N_TRANSLATION
 from mocap.kernels.chain import smooth_share
 from mocap.kernels.trajectories import mean_around
 from mocap.solve.pose import Freedom, Pose
+from mocap.solve.usual_poses import UsualPoses
 
 ACCELERATION_RANGE = ((0.5, 60.0), (3.0, 300.0))
 """Least and greatest acceleration level: root m/s^2, joints rad/s^2."""
@@ -32,8 +34,8 @@ STEP_FRAMES = 15
 """Shares of evidence are found for every 15th frame and interpolated."""
 BRIDGES_S = (0.2, 0.3, 0.5, 0.8)
 """Lengths of gaps whose bridges are tried on what is seen."""
-OBSERVED = 0.1
-"""Share of its usual evidence that a degree has where it is observed."""
+OBSERVED, LEAST_OBSERVED = 0.1, 1e-3
+"""Share of its usual evidence that a degree has where it is observed, and of any."""
 MIN_RANGE_RAD = 0.1
 PART_FRAMES = 1500
 FREE_RAD = 3.0
@@ -54,6 +56,8 @@ class MotionPrior:
     """[dof] where the degree mostly is."""
     known: np.ndarray | None = None
     """[frame-2 3+dof] share of each second difference that the data determined, 0 to 1; None before any solve."""
+    poses: UsualPoses | None = None
+    """How the degrees vary together; None before the whole take was solved."""
 
     def frames(self, part: slice) -> MotionPrior:
         """Return the prior of some frames of the take, with the take's own levels, centres and ranges."""
@@ -69,8 +73,15 @@ class MotionPrior:
     @property
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """[3+dof] weights of squared first differences, and of the squared distance from the centre."""
-        a = self.rate
+        a = self.rate if self.poses is None else np.zeros(len(self.usual))
         return 2 * a**2 / self.usual**2, a**4 / self.usual**2
+
+    @property
+    def observed(self) -> np.ndarray:
+        """[frame-2 3+dof] where data tell of a degree."""
+        if self.known is None:
+            return np.zeros(self.level.shape, bool)
+        return self.known > np.maximum(OBSERVED * np.median(self.known, axis=0), LEAST_OBSERVED)
 
     def over_gaps(self, pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
         """Return the prior that gaps of the solved `pose` obey: accelerations last, so they lead further astray.
@@ -80,8 +91,7 @@ class MotionPrior:
         covariance); each degree takes the greatest q over BRIDGES_S.
         """
         moved = pose.velocities(dof)
-        known = np.zeros(moved[1:].shape) if self.known is None else self.known
-        observed = known > OBSERVED * np.median(known, axis=0)
+        observed = self.observed
         place = np.cumsum(moved, axis=0)
         power = self.usual**2
         for half in (round(0.5 * bridge_s * fps) for bridge_s in BRIDGES_S):
@@ -93,10 +103,12 @@ class MotionPrior:
             missed = np.where(seen, place[middle] - bridge, 0.0) ** 2
             power = np.maximum(power, missed.sum(0) / np.maximum(seen.sum(0), 1) * 192 / (2 * half) ** 3)
         usual = np.sqrt(power)
-        return replace(self, level=np.broadcast_to(usual, known.shape), usual=usual)
+        return replace(self, level=np.broadcast_to(usual, observed.shape), usual=usual)
 
     def add(self, hessian: np.ndarray, slope: np.ndarray, pose: Pose, dof: Freedom) -> np.ndarray:
-        """Add first differences and pull to hessian and slope, in place; return the blocks between frames."""
+        """Add first differences and pulls to hessian and slope, in place; return the blocks between frames."""
+        if self.poses is not None:
+            self.poses.add(hessian, slope, pose, dof)
         by_rate, by_place = self.weights
         velocity = pose.velocities(dof) * by_rate
         diagonal = np.einsum("fii->fi", hessian)

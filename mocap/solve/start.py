@@ -21,7 +21,7 @@ from mocap.solve.hand import body_landmarks, sides_with_fingers
 from mocap.solve.implausible import mask_of
 from mocap.solve.jumps import impossible_jumps
 from mocap.solve.lone import with_evidence_only
-from mocap.solve.motion import MIN_FRAMES, MIN_KNOWN_SHARE
+from mocap.solve.motion import MIN_FRAMES, MIN_KNOWN_SHARE, MotionProblem
 from mocap.solve.pose import Freedom, Pose, bind_pose, first_pose, freedom
 from mocap.solve.profile import shape_of
 from mocap.solve.screen import Screened, screened_pose
@@ -57,6 +57,20 @@ class Start:
     def kept(self) -> Observations:
         """Observations without those set aside as impossible."""
         return self.screened.kept(self.observations)
+
+    @property
+    def motion(self) -> MotionProblem:
+        """What is to be solved."""
+        return MotionProblem(
+            self.screened.pose,
+            self.shape,
+            self.names,
+            self.dof,
+            self.kept,
+            self.sigma_px,
+            self.fps,
+            self.standing,
+        )
 
     def standing(self, part: Pose) -> np.ndarray:
         """Return [frame sole] which of FOOT_LANDMARKS stand in the pose of some frames."""

@@ -14,7 +14,6 @@ from mocap.core.performer import PerformerProfile
 from mocap.core.progress import NoProgress, Progress
 from mocap.core.skeleton import Motion
 from mocap.core.take import PointsResult, SolvedTake
-from mocap.core.windows import windows
 from mocap.kernels.rotations import quat_continuous
 from mocap.solve.carried import Carried, carried_keypoints
 from mocap.solve.contacts import CONTACT_JOINTS, contacts
@@ -22,7 +21,7 @@ from mocap.solve.evidence import judge_take
 from mocap.solve.fingers import hardly_seen, solve_fingers
 from mocap.solve.fit import body_points
 from mocap.solve.hand import body_landmarks
-from mocap.solve.motion import fit_motion
+from mocap.solve.motion import fit_motion, n_steps
 from mocap.solve.profile import profile_of
 from mocap.solve.rig import skeleton_of
 from mocap.solve.screen import set_aside
@@ -44,24 +43,13 @@ def solve_take(
     """
     progress = progress or NoProgress()
     points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
-    progress.start("Solving the skeleton", 2 + len(windows(timeline.n_frames, float(timeline.fps))))
+    progress.start("Solving the skeleton", 2 + n_steps(timeline.n_frames, float(timeline.fps)))
     start = begin(rig, reconstructed, performer, progress)
-    shape, dof, names, index = start.shape, start.dof, start.names, start.index
+    shape, names, index = start.shape, start.names, start.index
     of_body = body_landmarks(start.sides)
     on_body = [k for k, n in enumerate(points.keypoint_set.landmarks) if n in of_body]
     of = tuple(points.keypoint_set.landmarks[k] for k in on_body)
-    pose, spread_m = fit_motion(
-        start.screened.pose,
-        shape,
-        names,
-        dof,
-        start.kept,
-        start.sigma_px,
-        of,
-        timeline,
-        progress,
-        start.standing,
-    )
+    pose, spread_m = fit_motion(start.motion, of, progress)
     progress.finish()
     R_world, joints, landmarks = body_points(pose, shape, of)
     body = Carried(on_body, landmarks, spread_m, np.isin(on_body, index))

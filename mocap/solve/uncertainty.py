@@ -71,6 +71,9 @@ def keypoint_sigma(
     hessian, _ = pose_terms(pose, shape, names, dof, data, has_limits=False, has_pull=False)
     frames = np.unique(np.append(np.arange(0, n_frames, STEP_FRAMES), n_frames - 1))
     steady = mean_around(hessian, frames, max(3, round(STEADY_S * fps))) * seen.held
+    there = pose.frames(frames)
+    if prior.poses is not None:
+        steady[:, N_TRANSLATION:, N_TRANSLATION:] += prior.poses.pull(there, dof)[0]
     level = prior.level[np.clip(frames - 1, 0, len(prior.level) - 1)]
     own = level[:, :, None] * steady * level[:, None, :]
     whitened = own + _borrowed(own, level, frames, prior.over_gaps(pose, dof, fps), n_frames)[:, :, None] * np.eye(
@@ -83,7 +86,6 @@ def keypoint_sigma(
     is_own = np.clip((axes * (own @ axes)).sum(1) / curvature, 0.0, 1.0)
     error = is_own * LESS_THAN_WHITE * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
     half = level[:, :, None] * axes * np.sqrt(error)[:, None, :]
-    there = pose.frames(frames)
     R_world, joints, points = body_points(there, shape, of)
     jacobian = point_jacobian(R_world, joints, points, dof.joint, there.axes(dof), moves_matrix(of, dof))
     n = N_TRANSLATION + len(dof.joint)

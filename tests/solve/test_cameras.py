@@ -20,7 +20,7 @@ from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from mocap.reconstruct.points import reconstruct_points
 from mocap.solve import cameras
 from mocap.solve.cameras import camera_system, run_length
-from mocap.solve.motion import fit_window
+from mocap.solve.motion import fit_freely, fit_held
 from mocap.solve.motion_prior import first_prior
 from mocap.solve.start import begin
 from mocap.synth.detections import Faults, detect
@@ -49,18 +49,7 @@ def test_eliminating_the_motion_equals_solving_everything_at_once(rig: CameraRig
     start = begin(rig, points, None, NoProgress())
     first = first_prior(start.screened.pose, start.dof, start.fps)
     window = windows(points.timeline.n_frames, start.fps)[0]
-    found = fit_window(
-        window,
-        start.screened.pose,
-        start.shape,
-        start.names,
-        start.dof,
-        start.kept,
-        start.sigma_px,
-        first,
-        start.fps,
-        start.standing,
-    )
+    found = fit_held(start.motion, window, *fit_freely(start.motion, window, first))
     seen: dict[str, np.ndarray] = {}
 
     def as_it_is(band: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -145,8 +134,7 @@ def test_the_system_is_linearised_where_the_solve_ends(rig: CameraRig, points: P
     start = begin(rig, points, None, NoProgress())
     first = first_prior(start.screened.pose, start.dof, start.fps)
     window = windows(points.timeline.n_frames, start.fps)[0]
-    arguments = (start.screened.pose, start.shape, start.names, start.dof, start.kept, start.sigma_px, first, start.fps)
-    found = fit_window(window, *arguments, start.standing)
+    found = fit_held(start.motion, window, *fit_freely(start.motion, window, first))
     data = cameras.to_cameras(found.seen, found.sigma_px)
     slip_m = cameras.SLIP_M_S / start.fps
     arguments = (start.shape, start.names, start.dof, data, found.prior, start.fps, found.contact, slip_m)
