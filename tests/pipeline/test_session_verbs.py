@@ -132,14 +132,30 @@ def test_a_video_that_went_away_is_named_and_the_other_takes_are_shown(
     assert code_of(mocap("run", session, "gone")) == "video-missing"
 
 
-def test_a_changed_rig_keeps_the_one_before(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
+def test_another_rig_keeps_the_one_before_and_says_so(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
     before = (session / "rig.toml").read_bytes()
+    other, third = tmp_path / "other.toml", tmp_path / "third.toml"
+    other.write_text(shoot.rig_file.read_text().replace("cam3", "cam4"))
+    third.write_text(shoot.rig_file.read_text().replace("cam3", "cam5"))
+    _, same = mocap("import", session, "--rig", shoot.rig_file)
+    assert (same["rig"]["kept"], same["rig"]["notes"]) == (None, [])
+    assert not list(session.glob("rig.before*"))
+    for n, (file, was) in enumerate([(other, before), (third, None)], 1):
+        was = was or (session / "rig.toml").read_bytes()
+        kept = session / f"rig.before-{n}.toml"
+        status, data = mocap("import", session, "--rig", file)
+        assert (status, data["rig"]["kept"]) == (0, str(kept))
+        assert f"kept as {kept.name}" in data["rig"]["notes"][-1]
+        assert kept.read_bytes() == was
+
+
+def test_the_rig_that_was_replaced_is_named_to_who_reads(
+    session: Path, shoot: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other.toml"
     other.write_text(shoot.rig_file.read_text().replace("cam3", "cam4"))
-    assert mocap("import", session, "--rig", shoot.rig_file)[0] == 0
-    assert not list(session.glob("rig.before*"))
-    assert mocap("import", session, "--rig", other)[0] == 0
-    assert (session / "rig.before-1.toml").read_bytes() == before
+    assert cli.main(["import", str(session), "--rig", str(other)]) == 0
+    assert "The rig that was there is kept as rig.before-1.toml" in capfd.readouterr().out
 
 
 def test_what_was_found_about_the_rig_is_said_at_import_and_in_every_report(
