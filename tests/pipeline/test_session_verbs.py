@@ -133,20 +133,19 @@ def test_a_video_that_went_away_is_named_and_the_other_takes_are_shown(
 
 
 def test_another_rig_keeps_the_one_before_and_says_so(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
-    before = (session / "rig.toml").read_bytes()
     other, third = tmp_path / "other.toml", tmp_path / "third.toml"
     other.write_text(shoot.rig_file.read_text().replace("cam3", "cam4"))
     third.write_text(shoot.rig_file.read_text().replace("cam3", "cam5"))
     _, same = mocap("import", session, "--rig", shoot.rig_file)
     assert (same["rig"]["kept"], same["rig"]["notes"]) == (None, [])
     assert not list(session.glob("rig.before*"))
-    for n, (file, was) in enumerate([(other, before), (third, None)], 1):
-        was = was or (session / "rig.toml").read_bytes()
+    for n, file in enumerate([other, third], 1):
+        before = (session / "rig.toml").read_bytes()
         kept = session / f"rig.before-{n}.toml"
         status, data = mocap("import", session, "--rig", file)
         assert (status, data["rig"]["kept"]) == (0, str(kept))
         assert f"kept as {kept.name}" in data["rig"]["notes"][-1]
-        assert kept.read_bytes() == was
+        assert kept.read_bytes() == before
 
 
 def test_the_rig_that_was_replaced_is_named_to_who_reads(
