@@ -45,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
     parser.add_argument(
         "--solve-for",
-        default="",
         metavar="WHAT",
         help="find these together with the skeleton: cameras (places and directions), clocks, or cameras,clocks",
     )
@@ -81,7 +80,6 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from mocap.core.publish import published_set
     from mocap.pose2d.files import read_keypoints
     from mocap.pose2d.times import read_times
-    from sessions.config import parse_unknowns
     from sessions.outputs import (
         all_findings,
         export_all,
@@ -95,12 +93,7 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
 
     formats = parse_formats(args.to)
     filters = [parse_filter(text) for text in args.filter]
-    try:
-        unknowns = parse_unknowns(args.solve_for)
-    except ValueError as error:
-        raise UsageError(
-            "solve-for-unknown", f"--solve-for {args.solve_for}: {error}.", "Give one of them, or both with a comma."
-        ) from error
+    unknowns = _unknowns(args.solve_for)
     if args.keypoint_set is not None and args.keypoint_set not in keypoint_set_names():
         raise InputError(
             "keypoint-set-unknown",
@@ -159,6 +152,23 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
                 did = "written: for the performer's next take"
             text += f"\nperformer's profile {profile} {did}"
         return Result(data, text, quality_ok=is_good(found))
+
+
+def _unknowns(solve_for: str | None) -> str:
+    """Return what the solve finds beside the motion, as the setting has it; nothing where the option is not given."""
+    from sessions.config import UNKNOWNS, parse_unknowns
+
+    if solve_for is None:
+        return ""
+    try:
+        unknowns = parse_unknowns(solve_for)
+        if not unknowns:
+            raise ValueError(f"expected {' or '.join(UNKNOWNS)} or both, got none")
+    except ValueError as error:
+        raise UsageError(
+            "solve-for-unknown", f"--solve-for {solve_for!r}: {error}.", "Give one of them, or both with a comma."
+        ) from error
+    return unknowns
 
 
 def _latency_s(args: argparse.Namespace) -> float | None:
