@@ -114,6 +114,24 @@ def test_explain_says_what_a_stage_was_made_from(session: Path, mocap: Mocap) ->
     assert code_of(mocap("explain", f"{session}/wave:magic")) == "unknown-stage"
 
 
+def test_explain_says_that_its_seconds_are_added_up_over_cameras(
+    session: Path, mocap: Mocap, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_SLEEP_S", "0.02")
+    monkeypatch.setattr("sessions.process.threads_for", lambda n_cameras: n_cameras)
+    _, ran = mocap("run", session)
+    _, data = mocap("explain", f"{session}/wave")
+    stages = {s["stage"]: s for s in data["stages"]}
+    assert stages["keypoints"]["items"] == 3
+    assert stages["points"]["items"] is None
+    # Three cameras at once: they pass together, and are made one by one.
+    assert stages["keypoints"]["seconds"] > 1.5 * ran["takes"]["wave"]["seconds"]["keypoints"]
+    assert cli.main(["explain", f"{session}/wave"]) == 0
+    said = dict(line.split(" (", 1) for line in capfd.readouterr().out.splitlines() if line[:1] != " ")
+    assert said["keypoints"].endswith(" s added up over 3 cameras")
+    assert said["points"].endswith(" s")
+
+
 def test_status_of_a_fresh_take_says_what_is_to_do(session: Path, mocap: Mocap) -> None:
     _, data = mocap("status", session)
     assert set(data["takes"]["wave"]["stages"].values()) == {"to do"}
