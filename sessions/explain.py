@@ -25,7 +25,10 @@ class StageState:
     """Key by input."""
     identity: str | None
     seconds: float | None
-    """Time its making took, over all cameras."""
+    """Time that making it took, without storing it. Of a stage that works camera by camera, those of its `items` are
+    added up, whichever run made them: cameras that were worked on side by side passed in less."""
+    items: int | None
+    """Cameras of which it is stored; None for a stage that takes all of them together."""
     made: str | None
     artifacts: tuple[str, ...]
     """Folders, relative to the take's."""
@@ -55,6 +58,7 @@ def stage_states(session: Session, take: Take) -> list[StageState]:
                 inputs={name: nodes[name].key for name in stage.inputs},
                 identity=stage.identity(chosen) if stage.identity else None,
                 seconds=sum(a["seconds"] for a in found) if found else None,
+                items=None if node.items is None else len(found),
                 made=max(a["made"] for a in found) if found else None,
                 artifacts=tuple(
                     take.store.place(stage.name, k).relative_to(take.folder).as_posix() for k in keys if found

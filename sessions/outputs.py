@@ -16,7 +16,7 @@ from mocap.analysis.filtering import summary_lines
 from mocap.analysis.overlay import write_overlay
 from mocap.analysis.quality import Quality, measure_quality, quality_summary
 from mocap.analysis.report import write_report
-from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.diagnostics import Diagnostic, Severity, finding_lines
 from mocap.core.errors import InputError, SetupError
 from mocap.core.filtering import FilteredPoints, FilterSpec
 from mocap.core.jsontext import write_json
@@ -147,8 +147,7 @@ def summary_text(data: Mapping[str, Any]) -> str:
     seconds = data["seconds"]
     stages = ", ".join(f"{name} {s:.1f}" for name, s in seconds.items() if name != "total" and s >= 0.05)
     lines.append(f"time: {seconds['total']:.1f} s ({stages})")
-    marks = {"info": "note", "warning": "warning", "quality": "QUALITY"}
-    lines += [f"{marks[d['severity']]} [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines += finding_lines(data["diagnostics"])
     return "\n".join(lines)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import ASSUMED_FPS, add_keypoint_options, detect_performer, read_performer
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import confidence_text, finding_lines
+from mocap.cli.calibrate_text import confidence_text
 from mocap.cli.ui import Result, Ui, UsageError
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from calibration.check import CheckResult

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mocap.cli.calibrate_output import require_safe, rig_files
-from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.ui import Result, Ui
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from mocap.core.diagnostics import Diagnostic

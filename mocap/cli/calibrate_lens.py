@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mocap.cli.calibrate_footage import BOARD_HELP, expanded, given_lenses
 from mocap.cli.calibrate_output import result_file
-from mocap.cli.calibrate_text import failed_text, finding_lines
+from mocap.cli.calibrate_text import failed_clause
 from mocap.cli.ui import Result, Ui, UsageError
+from mocap.core.diagnostics import finding_lines
 
 SUMMARY = "calibrate one lens from a video or photographs of a board"
 EXAMPLE = """mocap calibrate lens --board chessboard:7x4:square=0.060 photos/*.jpg --out lens.toml
@@ -101,7 +102,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> Result:
         (folder / beside(args.out, ".json").name).write_text(dumps(data) + "\n", "utf-8")
     lines = [
         f"{args.out}: {lens.model} lens of {name}, focal length {lens.focal_px[0]:.1f} x {lens.focal_px[1]:.1f} px, "
-        f"error {result.rms_px:.2f} px over {result.n_views} views{failed_text(data['diagnostics'])}.",
+        f"error {result.rms_px:.2f} px over {result.n_views} views{failed_clause(data['diagnostics'])}.",
         *finding_lines(data["diagnostics"]),
     ]
     return Result(data, "\n".join(lines), quality_ok=not data["failed"])

@@ -1,9 +1,14 @@
-"""Where the calibrating verbs write: never over what they read, nor over a file that no such verb wrote."""
+"""Where the calibrating verbs write: never over what they read, nor over a file that no such verb wrote.
+
+An earlier result is kept beside one that is no good.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
@@ -64,6 +69,25 @@ def result_file(
     require_safe(out, inputs, writes=writes, reports=reports)
     with output_folder(out.absolute().parent):
         yield
+
+
+def keep_before(out: Path, folder: Path) -> Path | None:
+    """Copy an earlier result and its reports to `folder` as `<stem>.before<suffix>` (.before2 ...).
+
+    Returns the name that the result will have, beside its reports; None where there is none.
+    """
+    from calibration.files import beside
+
+    if not out.exists():
+        return None
+    stem = beside(out, "").name
+    there = [f for f in (out, beside(out, ".json"), beside(out, ".html")) if f.exists()]
+    marks = (f".before{n if n > 1 else ''}" for n in itertools.count(1))
+    names = ([f.with_name(stem + mark + f.name[len(stem) :]) for f in there] for mark in marks)
+    kept = next(k for k in names if not any(f.exists() for f in k))
+    for file, name in zip(there, kept, strict=True):
+        shutil.copy2(file, folder / name.name)
+    return kept[0]
 
 
 def rig_files(rig: Path) -> list[Path]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import add_keypoint_options, camera_figures, told_without
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import failed_checks, finding_lines, world_text
+from mocap.cli.calibrate_text import failed_verdict, world_text
 from mocap.cli.options import length_m
 from mocap.cli.ui import Result, Ui, UsageError
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from calibration.people import PeopleResult
@@ -243,7 +244,7 @@ def _text(data: dict[str, Any]) -> str:
         "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged, or are the lenses others?",
     }
     lines = [
-        f"{data['file']}: {len(data['cameras'])} cameras, {failed_checks(data['failed']) or meaning[data['verdict']]}"
+        f"{data['file']}: {len(data['cameras'])} cameras, {failed_verdict(data['failed']) or meaning[data['verdict']]}"
     ]
     lines[0] += f"; scale to {100 * data['scale_sd_share']:.2f} % (1 sd) by the length given"
     for name, c in data["cameras"].items():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_keypoints import Performer, add_keypoint_options, camera_figures, read_performer
 from mocap.cli.calibrate_output import result_file, rig_files
-from mocap.cli.calibrate_text import failed_checks, finding_lines
+from mocap.cli.calibrate_text import failed_verdict
 from mocap.cli.ui import Result, Ui
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from calibration.refine import RefineResult
@@ -133,7 +134,7 @@ def _text(data: dict[str, Any]) -> str:
         "unchanged": "unchanged: the cameras fit the person as they were calibrated",
         "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged? Is it another rig's take?",
     }
-    lines = [f"{data['file']}: {failed_checks(data['failed']) or meaning[data['verdict']]}"]
+    lines = [f"{data['file']}: {failed_verdict(data['failed']) or meaning[data['verdict']]}"]
     if "after_median_px" in data["summary"]:
         s = data["summary"]
         lines[0] += f"; reprojection median {s['before_median_px']:.2f} -> {s['after_median_px']:.2f} px"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.calibrate_distance import measured_distance, scale_check
 from mocap.cli.calibrate_footage import BOARD_HELP, footage, given_lenses
-from mocap.cli.calibrate_output import result_file
-from mocap.cli.calibrate_text import failed_text, figure, finding_lines, keep_before, world_text
+from mocap.cli.calibrate_output import keep_before, result_file
+from mocap.cli.calibrate_text import failed_clause, figure, world_text
 from mocap.cli.options import frame_rate, length_m
 from mocap.cli.ui import Result, Ui, UsageError
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from calibration.board_views import BoardViews
@@ -259,7 +260,7 @@ def _held_out(views: BoardViews, lenses: dict[str, Any]) -> MetricError | None:
 def _text(data: dict[str, Any], out: Path, files: list[Path]) -> str:
     lengths = data["lengths"]["held_out"] or data["lengths"]["all_views"]
     lines = [
-        f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_text(data['diagnostics'])}"
+        f"{out}: {len(data['cameras'])} cameras, {data['verdict']}{failed_clause(data['diagnostics'])}"
         + f"; corners to {figure(data['rms_px'], 2, 'px')} (rms)"
         + (f" and {lengths['board_fit_rms_mm']:.2f} mm on the board" if lengths["board_fit_rms_mm"] is not None else "")
         + (" (on views held out)" if data["lengths"]["held_out"] else "")

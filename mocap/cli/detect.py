@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mocap.cli.calibrate_text import finding_lines
 from mocap.cli.options import output_folder
 from mocap.cli.ui import Result, Ui
+from mocap.core.diagnostics import finding_lines
 
 SUMMARY = "find people's 2D keypoints in videos"
 EXAMPLE = "mocap detect cam01.mp4 cam02.mp4 --model rtmpose --out keypoints"

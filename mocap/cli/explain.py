@@ -41,7 +41,9 @@ def _is_drive(path: str) -> bool:
 
 
 def _text(stage: dict, is_detailed: bool) -> str:
-    when = f", made {stage['made']}, {stage['seconds']:.2f} s" if stage["made"] else ""
+    n = stage["items"] or 0
+    over = f" added up over {n} cameras" if n > 1 else ""
+    when = f", made {stage['made']}, {stage['seconds']:.2f} s{over}" if stage["made"] else ""
     lines = [f"{stage['stage']} (version {stage['version']}): {stage['state']}{when}"]
     lines.append(f"  reads {', '.join(stage['inputs']) or 'nothing'}")
     if stage["config"]:

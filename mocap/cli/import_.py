@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,6 @@ from mocap.cli.options import point
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
-    from calibration.files import RigFile
     from mocap.media.video_info import VideoInfo
     from sessions.folder import Session
 
@@ -51,30 +52,39 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     data: dict[str, Any] = {"session": str(session.folder)}
     lines: list[str] = []
     if args.rig is not None:
-        rig = _import_rig(session, args.rig)
-        names, notes = list(rig.rig.names), [d.message for d in rig.diagnostics]
-        data["rig"] = {"file": str(session.rig_file), "format": rig.format, "cameras": names, "notes": notes}
-        lines += [f"{session.rig_file}: {len(names)} cameras ({', '.join(names)})", *notes]
+        data["rig"], text = _import_rig(session, args.rig)
+        lines.append(text)
     if args.take is not None:
         data["take"], text = _import_take(session, args, ui)
         lines += [text, f"Next: mocap run {session.folder} {args.take}"]
     return Result(data, "\n".join(lines))
 
 
-def _import_rig(session: Session, path: Path) -> RigFile:
-    """Store a rig in the session; one that was there is kept under another name."""
+def _import_rig(session: Session, path: Path) -> tuple[dict[str, Any], str]:
+    """Store a rig in the session; another one that was there is kept beside it, which is said."""
     from calibration.files import read_rig_file, write_rig
 
     rig = read_rig_file(path)
     new = session.rig_file.with_name(".rig.new.toml")
     write_rig(new, rig.rig, rig.diagnostics)
-    if session.rig_file.exists() and session.rig_file.read_bytes() != new.read_bytes():
-        n = 1
-        while (kept := session.rig_file.with_name(f"rig.before-{n}.toml")).exists():
-            n += 1
-        session.rig_file.rename(kept)
+    kept = _keep_other_rig(session.rig_file, new)
     new.replace(session.rig_file)
-    return rig
+    names, notes = list(rig.rig.names), [d.message for d in rig.diagnostics]
+    if kept is not None:
+        notes.append(
+            f"The rig that was there is kept as {kept.name}; the next run computes the takes with the new one."
+        )
+    data = {"file": str(session.rig_file), "format": rig.format, "cameras": names, "notes": notes}
+    data["kept"] = None if kept is None else str(kept)
+    return data, "\n".join([f"{session.rig_file}: {len(names)} cameras ({', '.join(names)})", *notes])
+
+
+def _keep_other_rig(rig_file: Path, new: Path) -> Path | None:
+    """Copy a rig file to `rig.before-N.toml` beside it where the new one differs; return the copy."""
+    if not rig_file.exists() or rig_file.read_bytes() == new.read_bytes():
+        return None
+    names = (rig_file.with_name(f"rig.before-{n}.toml") for n in itertools.count(1))
+    return Path(shutil.copy2(rig_file, next(name for name in names if not name.exists())))
 
 
 def _import_take(session: Session, args: argparse.Namespace, ui: Ui) -> tuple[dict[str, Any], str]:

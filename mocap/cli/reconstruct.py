@@ -9,15 +9,20 @@ from dataclasses import replace
 from fractions import Fraction
 from glob import escape as glob_escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mocap.cli.options import add_filter_option, frame_rate, output_folder, point
 from mocap.cli.ui import Result, Ui, UsageError
 
 if TYPE_CHECKING:
+    from mocap.core.camera import CameraRig
     from mocap.core.diagnostics import Diagnostic
+    from mocap.core.filtering import FilterSpec
     from mocap.core.timeline import TimeMap
+    from mocap.pose2d.detections import CameraDetections
+    from sessions.process import Processed
     from sessions.runner import RunResult
+    from sessions.timing import Laps
 
 SUMMARY = "2D keypoint files and a calibrated rig in, animation out"
 EXAMPLE = "mocap reconstruct --rig Calib.toml --keypoints pose/ --fps 60 --out result --to trc,bvh,glb"
@@ -45,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refine-rig", action="store_true", help="correct the cameras from the performer")
     parser.add_argument(
         "--solve-for",
-        default="",
         metavar="WHAT",
         help="find these together with the skeleton: cameras (places and directions), clocks, or cameras,clocks",
     )
@@ -62,6 +66,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_filter_option(parser)
 
 
+class _Wanted(NamedTuple):
+    """What was asked for, as far as it can be judged before anything is read."""
+
+    formats: list[str]
+    filters: list[FilterSpec]
+    unknowns: str
+    """As the setting `solve_for` has them."""
+    latency_s: float | None
+
+
+class _Given(NamedTuple):
+    """What was read."""
+
+    rig: CameraRig
+    """The cameras with keypoints, in their order."""
+    detections: dict[str, CameraDetections]
+    time_maps: dict[str, TimeMap]
+    performer: dict[str, Any] | str
+    """The performer's profile as the setting has it; empty where none is used."""
+    diagnostics: tuple[Diagnostic, ...]
+
+
 def run(args: argparse.Namespace, ui: Ui) -> Result:
     """Read, reconstruct, solve, export, report."""
     if args.subjects != "1":
@@ -71,94 +97,134 @@ def run(args: argparse.Namespace, ui: Ui) -> Result:
     from sessions.timing import Laps
 
     laps = Laps()
-    from calibration.files import read_rig_file
-    from mocap.analysis.filtering import compare_filter
+    from sessions.outputs import is_good, summary_text
+
+    wanted = _wanted(args)
+    with output_folder(args.out), _profile_folder(None if args.causal else args.performer):
+        laps.lap("start")
+        given = _read(args, ui)
+        laps.lap("read")
+        done = _process(args, wanted, given, ui)
+        laps.laps(done.run.wall_s)
+        data, found = _write(args, wanted, given, done, laps, ui)
+        text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
+        if args.performer is not None:
+            # Last: what the take gave is in place whatever becomes of the profile.
+            text += f"\nperformer's profile {args.performer} {_profile_text(args, given, done)}"
+        return Result(data, text, quality_ok=is_good(found))
+
+
+def _wanted(args: argparse.Namespace) -> _Wanted:
+    """Check the options by themselves, before hours of work."""
     from mocap.core.errors import InputError
     from mocap.core.filtering import parse_filter
-    from mocap.core.jsontext import write_json
     from mocap.core.keypoints import keypoint_set_names
-    from mocap.core.performer import read_performer
-    from mocap.core.publish import published_set
-    from mocap.pose2d.files import read_keypoints
-    from mocap.pose2d.times import read_times
-    from sessions.config import parse_unknowns
-    from sessions.outputs import (
-        all_findings,
-        export_all,
-        filtered_points,
-        is_good,
-        parse_formats,
-        report_data,
-        summary_text,
-    )
-    from sessions.process import Processed, process_keypoints
+    from sessions.outputs import parse_formats
 
     formats = parse_formats(args.to)
     filters = [parse_filter(text) for text in args.filter]
-    try:
-        unknowns = parse_unknowns(args.solve_for)
-    except ValueError as error:
-        raise UsageError(
-            "solve-for-unknown", f"--solve-for {args.solve_for}: {error}.", "Give one of them, or both with a comma."
-        ) from error
+    unknowns = _unknowns(args.solve_for)
     if args.keypoint_set is not None and args.keypoint_set not in keypoint_set_names():
         raise InputError(
             "keypoint-set-unknown",
             f"There is no keypoint set {args.keypoint_set!r}.",
             f"Choose one of: {', '.join(keypoint_set_names())}.",
         )
+    return _Wanted(formats, filters, unknowns, _latency_s(args))
+
+
+def _unknowns(solve_for: str | None) -> str:
+    """Return what the solve finds beside the motion, as the setting has it; nothing where the option is not given."""
+    from sessions.config import UNKNOWNS, parse_unknowns
+
+    if solve_for is None:
+        return ""
+    try:
+        unknowns = parse_unknowns(solve_for)
+        if not unknowns:
+            raise ValueError(f"expected {' or '.join(UNKNOWNS)} or both, got none")
+    except ValueError as error:
+        raise UsageError(
+            "solve-for-unknown", f"--solve-for {solve_for!r}: {error}.", "Give one of them, or both with a comma."
+        ) from error
+    return unknowns
+
+
+def _read(args: argparse.Namespace, ui: Ui) -> _Given:
+    """Read the rig, the keypoints, the clocks and the performer's profile."""
+    from calibration.files import read_rig_file
+    from mocap.core.performer import read_performer
+    from mocap.pose2d.files import read_keypoints
+    from mocap.pose2d.times import read_times
+
+    rig_file = read_rig_file(args.rig)
+    files = read_keypoints(args.keypoints, rig_file.rig.names, args.fps, args.keypoint_set, ui.progress, may_lack=True)
+    rig = rig_file.rig.in_order(tuple(files.detections))
+    time_maps = read_times(args.times, rig.names) if args.times else {}
     profile: Path | None = args.performer
-    latency_s = _latency_s(args)
-    with output_folder(args.out), _profile_folder(None if args.causal else profile):
-        laps.lap("start")
-        rig_file = read_rig_file(args.rig)
-        files = read_keypoints(
-            args.keypoints, rig_file.rig.names, args.fps, args.keypoint_set, ui.progress, may_lack=True
-        )
-        rig = rig_file.rig.in_order(tuple(files.detections))
-        time_maps = read_times(args.times, rig.names) if args.times else {}
-        laps.lap("read")
-        fps = Fraction(args.fps)
-        # a preview writes no profile, so that one which is not there is a mistake
-        is_known = profile is not None and (profile.exists() or args.causal)
-        performer = read_performer(profile).to_json() if profile is not None and is_known else ""
-        settings = {
-            "refine_rig": args.refine_rig,
-            "solve_for": unknowns,
-            "subject_at": args.subject_at,
-            "performer": performer,
-        }
-        done = process_keypoints(
-            rig, files.detections, fps, time_maps, ui.progress, settings=settings, latency_s=latency_s
-        )
-        laps.laps(done.run.wall_s)
-        processed = Processed(done.solved, done.run, {}, (*rig_file.diagnostics, *files.diagnostics, *done.diagnostics))
-        filtered = filtered_points(done.solved, filters)
-        wanted = list(dict.fromkeys([*formats, "trc", "points_trc", "npz"]))
-        with published_set(args.out) as staging:
-            more = {"units": args.units, "final_folder": args.out}
-            written = export_all(processed.solved, wanted, staging, ui.progress, filtered, **more)
-            laps.lap("export")
-            data = report_data(processed, laps.seconds, filters=[compare_filter(done.solved, f) for f in filtered])
-            new = {f.path.name for f in written.files} | {str(d.data["file"]) for d in written.missing}
-            found = [*all_findings(processed), *written.missing, *_of_other_runs(args.out, done.solved.subject, new)]
-            data["diagnostics"] = [d.to_json() for d in found]
-            solved_files = _write_cameras(staging, done.run, time_maps)
-            data["files"] = [*(f.path.name for f in written.files), *solved_files, "report.json"]
-            if profile is not None:
-                data["performer"] = {"file": str(profile), "is_used": bool(performer)}
-            laps.lap("report")
-            data["seconds"] = laps.seconds
-            write_json(staging / "report.json", data)
-        text = f"{summary_text(data)}\nwritten to {args.out}: {', '.join(data['files'])}"
-        if profile is not None:
-            did = "read: the solve starts from it"
-            if not performer and done.solved.performer is not None:
-                # Last: what the take gave is in place whatever becomes of the profile.
-                replace(done.solved.performer, origin=str(args.keypoints)).write(profile)
-                did = "written: for the performer's next take"
-            text += f"\nperformer's profile {profile} {did}"
-        return Result(data, text, quality_ok=is_good(found))
+    # a preview writes no profile, so that one which is not there is a mistake
+    is_known = profile is not None and (profile.exists() or args.causal)
+    performer = read_performer(profile).to_json() if profile is not None and is_known else ""
+    return _Given(rig, files.detections, time_maps, performer, (*rig_file.diagnostics, *files.diagnostics))
+
+
+def _process(args: argparse.Namespace, wanted: _Wanted, given: _Given, ui: Ui) -> Processed:
+    """Reconstruct and solve; the findings of the reading come before those of the stages."""
+    from sessions.process import process_keypoints
+
+    settings = {
+        "refine_rig": args.refine_rig,
+        "solve_for": wanted.unknowns,
+        "subject_at": args.subject_at,
+        "performer": given.performer,
+    }
+    done = process_keypoints(
+        given.rig,
+        given.detections,
+        Fraction(args.fps),
+        given.time_maps,
+        ui.progress,
+        settings=settings,
+        latency_s=wanted.latency_s,
+    )
+    return replace(done, diagnostics=(*given.diagnostics, *done.diagnostics))
+
+
+def _write(
+    args: argparse.Namespace, wanted: _Wanted, given: _Given, done: Processed, laps: Laps, ui: Ui
+) -> tuple[dict[str, Any], list[Diagnostic]]:
+    """Publish all files together; return the content of `report.json` and the findings in it."""
+    from mocap.analysis.filtering import compare_filter
+    from mocap.core.jsontext import write_json
+    from mocap.core.publish import published_set
+    from sessions.outputs import all_findings, export_all, filtered_points, report_data
+
+    filtered = filtered_points(done.solved, wanted.filters)
+    formats = list(dict.fromkeys([*wanted.formats, "trc", "points_trc", "npz"]))
+    with published_set(args.out) as staging:
+        more = {"units": args.units, "final_folder": args.out}
+        written = export_all(done.solved, formats, staging, ui.progress, filtered, **more)
+        laps.lap("export")
+        data = report_data(done, laps.seconds, filters=[compare_filter(done.solved, f) for f in filtered])
+        new = {f.path.name for f in written.files} | {str(d.data["file"]) for d in written.missing}
+        found = [*all_findings(done), *written.missing, *_of_other_runs(args.out, done.solved.subject, new)]
+        data["diagnostics"] = [d.to_json() for d in found]
+        solved_files = _write_cameras(staging, done.run, given.time_maps)
+        data["files"] = [*(f.path.name for f in written.files), *solved_files, "report.json"]
+        if args.performer is not None:
+            data["performer"] = {"file": str(args.performer), "is_used": bool(given.performer)}
+        laps.lap("report")
+        data["seconds"] = laps.seconds
+        write_json(staging / "report.json", data)
+    return data, found
+
+
+def _profile_text(args: argparse.Namespace, given: _Given, done: Processed) -> str:
+    """Say what became of the performer's profile, after writing one that was not read."""
+    if given.performer or done.solved.performer is None:
+        return "read: the solve starts from it"
+    replace(done.solved.performer, origin=str(args.keypoints)).write(args.performer)
+    return "written: for the performer's next take"
 
 
 def _latency_s(args: argparse.Namespace) -> float | None:

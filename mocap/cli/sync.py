@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mocap.cli.options import frame_rate, point3, writable_folder
 from mocap.cli.ui import Result, Ui, UsageError
+from mocap.core.diagnostics import finding_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,6 +224,5 @@ def _text(data: dict[str, Any]) -> str:
                 f"{name}: {m['offset_s']:+.5f} s, {m['drift_ppm']:+.1f} ppm, within {m['sigma_s'] * 1e3:.2f} ms (1 sd)"
                 f" from {share}"
             )
-    marks = {"info": "note", "warning": "warning", "quality": "QUALITY"}
-    lines += [f"{marks[d['severity']]} [{d['code']}]: {d['message']}" for d in data["diagnostics"]]
+    lines += finding_lines(data["diagnostics"])
     return "\n".join(lines)

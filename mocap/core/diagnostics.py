@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -38,3 +38,14 @@ class Diagnostic:
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object."""
         return {"code": self.code, "severity": str(self.severity), "message": self.message, "data": self.data}
+
+
+_WORD = {Severity.QUALITY: "failed", Severity.WARNING: "warning", Severity.INFO: "note"}
+"""What a person reads, the worst first."""
+
+
+def finding_lines(stored: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line per finding (of `to_json`) for a person: what failed first, then warnings, then notes."""
+    worst_first = list(_WORD)
+    ranked = sorted(stored, key=lambda d: worst_first.index(Severity(d["severity"])))
+    return [f"{_WORD[Severity(d['severity'])]} [{d['code']}]: {d['message']}" for d in ranked]

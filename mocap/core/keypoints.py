@@ -12,6 +12,9 @@ import numpy as np
 
 from mocap.core.arrays import frozen
 
+N_HAND = 21
+"""Points of a hand in every set that shows it whole: the wrist and four of each finger."""
+
 
 class Source(IntEnum):
     """Where a 3D value came from (stored as uint8)."""
@@ -81,6 +84,34 @@ def load_keypoint_set(name: str) -> KeypointSet:
         landmarks=tuple(p.get("landmark", "") for p in points),
         bones=tuple((at[a], at[b]) for a, b in data["bones"]),
         mirror=tuple(at[p.get("mirror", p["name"])] for p in points),
+    )
+
+
+@cache
+def hand_keypoints() -> KeypointSet:
+    """Return the points of both hands, the left one's first, as COCO-WholeBody names them."""
+    whole = load_keypoint_set("coco_wholebody133")
+    first = whole.names.index("left_hand_root")
+    hands = slice(first, first + 2 * N_HAND)
+    return KeypointSet(
+        "hands",
+        whole.names[hands],
+        whole.landmarks[hands],
+        tuple((a - first, b - first) for a, b in whole.bones if min(a, b) >= first),
+        tuple(m - first for m in whole.mirror[hands]),
+    )
+
+
+@cache
+def with_hands(body: KeypointSet) -> KeypointSet:
+    """Return the set of a body, followed by `hand_keypoints`, for files that hold hands apart from the body."""
+    hands, n = hand_keypoints(), len(body)
+    return KeypointSet(
+        f"{body.name}+hands",
+        body.names + hands.names,
+        body.landmarks + hands.landmarks,
+        body.bones + tuple((a + n, b + n) for a, b in hands.bones),
+        body.mirror + tuple(m + n for m in hands.mirror),
     )
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from mocap.core.camera_names import match_cameras, natural_key
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
-from mocap.core.keypoints import KeypointSet, keypoint_set_names, load_keypoint_set
+from mocap.core.keypoints import KeypointSet
 from mocap.core.progress import NoProgress, Progress
+from mocap.pose2d.camera_sets import camera_sets, with_hand_arrays
 from mocap.pose2d.detections import CameraDetections
 from mocap.pose2d.mixed import in_common_set
 from mocap.pose2d.readers.archive import read_archive
@@ -24,9 +25,8 @@ from mocap.pose2d.readers.coco import is_coco, read_coco
 from mocap.pose2d.readers.frames import json_files, read_frames
 from mocap.pose2d.readers.hdf5 import read_hdf5
 from mocap.pose2d.readers.mmpose import is_mmpose, read_video
-from mocap.pose2d.readers.raw import RawKeypoints, load_json
+from mocap.pose2d.readers.raw import RawKeypoints, is_missing, load_json
 from mocap.pose2d.readers.tables import read_table
-from mocap.pose2d.recognise import choose_keypoint_set
 
 SIZE_UNKNOWN = (0, 0)
 """`CameraDetections.size_px` of imported detections: the files do not say how large the images were."""
@@ -64,7 +64,8 @@ def read_keypoints(
 
     With `may_lack` cameras may have no keypoints, which is said, where the names tell whose the others are.
 
-    Cameras with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
+    Hands that OpenPose's files hold in arrays of their own follow the body in its set, see `with_hand_arrays`. Cameras
+    with different keypoint sets are brought to one, see `mocap.pose2d.mixed`.
 
     Raises: InputError keypoints-folder-missing, keypoints-folder-empty, keypoints-folder-of-one, keypoints-no-people,
     keypoints-broken, keypoints-count, keypoints-format-unknown, keypoints-frame-numbers, fps-invalid; those of
@@ -87,8 +88,9 @@ def read_keypoints(
     finally:
         progress.finish()
     _check_people(raw, root)
-    sets, chosen = _keypoint_sets(raw, keypoint_set)
-    diagnostics += chosen
+    sets, chosen = camera_sets(raw, keypoint_set)
+    raw, sets, left_out = with_hand_arrays(raw, sets)
+    diagnostics += [*chosen, *left_out]
     first = min(int(r.frame_numbers[0]) for r in raw.values() if len(r.frame_numbers))
     last = max(int(r.frame_numbers[-1]) for r in raw.values() if len(r.frame_numbers))
     detections, mixed = in_common_set({c: _detections(r, sets[c], first, fps) for c, r in raw.items()})
@@ -216,45 +218,13 @@ def _is_one_image(document: object) -> bool:
 
 def _check_people(raw: dict[str, RawKeypoints], root: Path) -> None:
     """Raise when nobody is seen by any camera."""
-    if all(_missing(r.xys).all() for r in raw.values()):
+    if all(is_missing(r.xys).all() for r in raw.values()):
         n = sum(len(r.frame_numbers) for r in raw.values())
         raise InputError(
             "keypoints-no-people",
             f"{root}: no people in any of the {n} frames of {len(raw)} cameras.",
             "Check that the person is in the picture and that the detector ran on the right videos.",
         )
-
-
-def _keypoint_sets(
-    raw: dict[str, RawKeypoints], requested: str | None
-) -> tuple[dict[str, KeypointSet], list[Diagnostic]]:
-    """Return the keypoint set of every camera; cameras with the same count and names have the same set.
-
-    What is `requested` counts for the cameras with its count where counts differ. A camera that sees nobody has the set
-    of another.
-    """
-    groups: dict[tuple[int, tuple[str, ...]], list[str]] = {}
-    for camera, r in raw.items():
-        if len(r.frame):
-            groups.setdefault((r.xys.shape[1], r.names), []).append(camera)
-    is_known = requested in keypoint_set_names()
-    counts = [count for count, _ in groups]
-    n_requested = len(load_keypoint_set(requested)) if requested is not None and is_known else None
-    sets: dict[str, KeypointSet] = {}
-    found: list[Diagnostic] = []
-    for (count, names), cameras in groups.items():
-        xy = [np.where(_missing(raw[c].xys)[..., None], np.nan, raw[c].xys[..., :2]) for c in cameras]
-        wanted = requested if count == n_requested or n_requested not in counts else None
-        points, chosen = choose_keypoint_set(xy, names, wanted, raw[cameras[0]].where)
-        found += chosen
-        sets |= dict.fromkeys(cameras, points)
-    return {camera: sets.get(camera, next(iter(sets.values()))) for camera in raw}, found
-
-
-def _missing(xys: np.ndarray) -> np.ndarray:
-    """[instance keypoint] whether nothing was detected: not finite, score 0 or less, or the coordinates 0, 0."""
-    with np.errstate(invalid="ignore"):
-        return ~np.isfinite(xys).all(-1) | ~(xys[..., 2] > 0) | (xys[..., :2] == 0).all(-1)
 
 
 def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fraction | float) -> CameraDetections:
@@ -272,7 +242,7 @@ def _detections(raw: RawKeypoints, points: KeypointSet, first: int, fps: Fractio
     xy = np.full((n_frames, n_persons, len(points), 2), np.nan, np.float32)
     score = np.zeros(xy.shape[:-1], np.float32)
     if len(raw.frame):
-        missing = _missing(raw.xys)
+        missing = is_missing(raw.xys)
         xy[raw.frame - first, raw.person] = np.where(missing[..., None], np.nan, raw.xys[..., :2])
         score[raw.frame - first, raw.person] = np.where(missing, 0.0, np.minimum(raw.xys[..., 2], 1.0))
     time_s = np.array([float(k / Fraction(fps)) for k in range(first, first + n_frames)])
@@ -300,7 +270,7 @@ def _findings(camera: str, raw: RawKeypoints, first: int, last: int) -> list[Dia
         message = f"{camera}: {n_missing} of {n} frames are missing in its files ({text}); they count as not seen."
         data = {"camera": camera, "missing": n_missing, "gaps": gaps[:50]}
         findings.append(Diagnostic("keypoints-missing-frames", Severity.WARNING, message, data))
-    if not len(raw.frame) or bool(_missing(raw.xys).all()):
+    if not len(raw.frame) or bool(is_missing(raw.xys).all()):
         message = f"{camera}: no people in any of its {len(numbers)} frames; this view adds nothing."
         findings.append(Diagnostic("keypoints-camera-without-people", Severity.WARNING, message, {"camera": camera}))
     return findings

@@ -13,7 +13,7 @@ import numpy as np
 import tomlkit
 
 from mocap.core.camera import Camera, CameraRig, LensModel
-from mocap.core.keypoints import Keypoints2D
+from mocap.core.keypoints import N_HAND, Keypoints2D
 
 
 def write_take(folder: Path, rig: CameraRig, keypoints: Keypoints2D) -> Path:
@@ -36,20 +36,29 @@ def write_take(folder: Path, rig: CameraRig, keypoints: Keypoints2D) -> Path:
     return folder
 
 
-def write_openpose(folder: Path, keypoints: Keypoints2D) -> None:
-    """Write one folder per camera and one OpenPose-style JSON file per frame; missing keypoints are `0, 0, 0` there."""
+def write_openpose(folder: Path, keypoints: Keypoints2D, *, has_hand_arrays: bool = False) -> None:
+    """Write one folder per camera and one OpenPose-style JSON file per frame; missing keypoints are `0, 0, 0` there.
+
+    With `has_hand_arrays` the set's last points, those of both hands, are written apart from the body, as by OpenPose.
+    """
     for c, name in enumerate(keypoints.camera_names):
         camera_folder = Path(folder) / f"{name}_json"
         camera_folder.mkdir(parents=True)
         for f in np.flatnonzero(np.isfinite(keypoints.time_s[c])):
             values = np.concatenate([keypoints.xy_px[c, f], keypoints.score[c, f][..., None]], axis=-1)
-            people = [
-                {"person_id": [-1], "pose_keypoints_2d": np.nan_to_num(person).round(4).ravel().tolist()}
-                for person in values
-                if np.isfinite(person).all(-1).any()
-            ]
+            people = [_person(person, has_hand_arrays) for person in values if np.isfinite(person).all(-1).any()]
             path = camera_folder / f"{name}_{f:012d}.json"
             path.write_text(json.dumps({"version": 1.3, "people": people}), "utf-8")
+
+
+def _person(xys: np.ndarray, has_hand_arrays: bool) -> dict[str, list[float]]:
+    """Return the entry of one person [keypoint 3]."""
+    n_body = len(xys) - (2 * N_HAND if has_hand_arrays else 0)
+    arrays = {"pose": xys[:n_body]}
+    if has_hand_arrays:
+        arrays |= {"hand_left": xys[n_body:-N_HAND], "hand_right": xys[-N_HAND:]}
+    flat = {f"{part}_keypoints_2d": np.nan_to_num(a).round(4).ravel().tolist() for part, a in arrays.items()}
+    return {"person_id": [-1], **flat}
 
 
 def rig_toml(rig: CameraRig) -> str:

@@ -153,12 +153,11 @@ def test_a_lens_file_and_a_model_beside_a_preset_are_refused(
         assert "lens-option-unused" in capsys.readouterr().err
 
 
-def test_what_failed_comes_first_and_an_earlier_result_is_kept(tmp_path: Path) -> None:
+def test_an_earlier_result_is_kept_and_figures_without_meaning_are_unknown(tmp_path: Path) -> None:
     from calibration.report_data import bounded
-    from mocap.cli.calibrate_text import figure, finding_lines, keep_before
+    from mocap.cli.calibrate_output import keep_before
+    from mocap.cli.calibrate_text import figure
 
-    found = [{"severity": s, "message": s, "code": "c"} for s in ("info", "quality", "warning")]
-    assert finding_lines(found) == ["failed [c]: quality", "warning [c]: warning", "note [c]: info"]
     assert [bounded(v, 1e3) for v in (119778.9, float("nan"), -3.0)] == [None, None, -3.0]
     assert figure(None, 1, "mm") == "unknown"
     for name in ("rig.toml", "rig.json", "rig.html"):

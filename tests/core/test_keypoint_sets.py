@@ -23,6 +23,7 @@ SIZES = {
     "body_25": 25,
     "body_25b": 25,
     "coco17": 17,
+    "coco18": 18,
     "coco_wholebody133": 133,
     "h36m17": 17,
     "halpe136": 136,

@@ -193,6 +193,8 @@ def test_files_of_another_run_in_the_folder_are_kept_and_named(take: Take, mocap
         (("--subjects", "2"), 2, "subjects-unsupported"),
         (("--subjects", "auto"), 2, "subjects-unsupported"),
         (("--solve-for", "cameras,lenses"), 2, "solve-for-unknown"),
+        (("--solve-for", ""), 2, "solve-for-unknown"),
+        (("--solve-for", " , "), 2, "solve-for-unknown"),
         (("--to", "mp3"), 1, "format-unknown"),
         (("--filter", "median"), 1, "filter-unknown"),
         (("--filter", "butterworth:cutoff_hz=31"), 1, "filter-parameter"),
@@ -213,6 +215,16 @@ def test_wrong_options_are_named(
 ) -> None:
     got, data = mocap(*take.arguments(tmp_path / "out", *more))
     assert (got, data["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("more", [(), ("--causal",)])
+def test_nothing_to_solve_for_is_refused_with_the_choices(
+    more: tuple[str, ...], take: Take, mocap: Mocap, tmp_path: Path
+) -> None:
+    status, data = mocap(*take.arguments(tmp_path / "out", "--solve-for", "", *more))
+    assert status == 2
+    assert "cameras or clocks" in data["error"]["message"]
+    assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out").exists()
 
 

@@ -114,6 +114,24 @@ def test_explain_says_what_a_stage_was_made_from(session: Path, mocap: Mocap) ->
     assert code_of(mocap("explain", f"{session}/wave:magic")) == "unknown-stage"
 
 
+def test_explain_says_that_its_seconds_are_added_up_over_cameras(
+    session: Path, mocap: Mocap, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_SLEEP_S", "0.02")
+    monkeypatch.setattr("sessions.process.threads_for", lambda n_cameras: n_cameras)
+    _, ran = mocap("run", session)
+    _, data = mocap("explain", f"{session}/wave")
+    stages = {s["stage"]: s for s in data["stages"]}
+    assert stages["keypoints"]["items"] == 3
+    assert stages["points"]["items"] is None
+    # Three cameras at once: they pass together, and are made one by one.
+    assert stages["keypoints"]["seconds"] > 1.5 * ran["takes"]["wave"]["seconds"]["keypoints"]
+    assert cli.main(["explain", f"{session}/wave"]) == 0
+    said = dict(line.split(" (", 1) for line in capfd.readouterr().out.splitlines() if line[:1] != " ")
+    assert said["keypoints"].endswith(" s added up over 3 cameras")
+    assert said["points"].endswith(" s")
+
+
 def test_status_of_a_fresh_take_says_what_is_to_do(session: Path, mocap: Mocap) -> None:
     _, data = mocap("status", session)
     assert set(data["takes"]["wave"]["stages"].values()) == {"to do"}
@@ -132,14 +150,29 @@ def test_a_video_that_went_away_is_named_and_the_other_takes_are_shown(
     assert code_of(mocap("run", session, "gone")) == "video-missing"
 
 
-def test_a_changed_rig_keeps_the_one_before(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
-    before = (session / "rig.toml").read_bytes()
+def test_another_rig_keeps_the_one_before_and_says_so(session: Path, shoot: Any, mocap: Mocap, tmp_path: Path) -> None:
+    other, third = tmp_path / "other.toml", tmp_path / "third.toml"
+    other.write_text(shoot.rig_file.read_text().replace("cam3", "cam4"))
+    third.write_text(shoot.rig_file.read_text().replace("cam3", "cam5"))
+    _, same = mocap("import", session, "--rig", shoot.rig_file)
+    assert (same["rig"]["kept"], same["rig"]["notes"]) == (None, [])
+    assert not list(session.glob("rig.before*"))
+    for n, file in enumerate([other, third], 1):
+        before = (session / "rig.toml").read_bytes()
+        kept = session / f"rig.before-{n}.toml"
+        status, data = mocap("import", session, "--rig", file)
+        assert (status, data["rig"]["kept"]) == (0, str(kept))
+        assert f"kept as {kept.name}" in data["rig"]["notes"][-1]
+        assert kept.read_bytes() == before
+
+
+def test_the_rig_that_was_replaced_is_named_to_who_reads(
+    session: Path, shoot: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other.toml"
     other.write_text(shoot.rig_file.read_text().replace("cam3", "cam4"))
-    assert mocap("import", session, "--rig", shoot.rig_file)[0] == 0
-    assert not list(session.glob("rig.before*"))
-    assert mocap("import", session, "--rig", other)[0] == 0
-    assert (session / "rig.before-1.toml").read_bytes() == before
+    assert cli.main(["import", str(session), "--rig", str(other)]) == 0
+    assert "The rig that was there is kept as rig.before-1.toml" in capfd.readouterr().out
 
 
 def test_what_was_found_about_the_rig_is_said_at_import_and_in_every_report(

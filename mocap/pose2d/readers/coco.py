@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from mocap.core.errors import InputError
-from mocap.pose2d.readers.frames import frame_numbers, openpose_people
+from mocap.pose2d.readers.frames import frame_numbers
+from mocap.pose2d.readers.openpose import openpose_people
 from mocap.pose2d.readers.raw import RawKeypoints, broken, collect
 
 _VISIBILITY = {0: 0.0, 1: 0.5, 2: 1.0}

@@ -1,8 +1,4 @@
-"""A folder with one JSON file per frame: OpenPose (and what imitates it) and MMPose's per-image predictions.
-
-OpenPose: `{"people": [{"pose_keypoints_2d": [x, y, score, ...]}]}` (OpenPose documentation, "Output format"); a
-keypoint that was not found is 0, 0, 0. MMPose: a list of instances with `keypoints` and `keypoint_scores`.
-"""
+"""A folder with one JSON file per frame: OpenPose (and what imitates it) and MMPose's per-image predictions."""
 
 from __future__ import annotations
 
@@ -16,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from mocap.core.errors import InputError
+from mocap.core.keypoints import N_HAND
 from mocap.core.progress import Progress
 from mocap.pose2d.readers.mmpose import is_mmpose, people_of
+from mocap.pose2d.readers.openpose import openpose_hands, openpose_people
 from mocap.pose2d.readers.raw import People, RawKeypoints, broken, load_json, wrong_count
 
 _TICK = 200
@@ -40,6 +38,7 @@ def read_frames(folder: Path, names: Sequence[str], progress: Progress) -> RawKe
     frame: list[int] = []
     person: list[int] = []
     flat: list[float] = []
+    hands: dict[int, list[float]] = {}
     width = 0
     where = ""
     prefix = str(folder) + os.sep
@@ -51,6 +50,9 @@ def read_frames(folder: Path, names: Sequence[str], progress: Progress) -> RawKe
         parse = parse or parser_of(document, Path(path))
         try:
             people = parse(document)
+            if parse is openpose_people:
+                seen = enumerate(openpose_hands(document, path), len(frame))
+                hands |= {instance: both for instance, both in seen if both}
             for p, values in enumerate(people):
                 if len(values) != width:
                     if width or len(values) % 3:
@@ -68,6 +70,7 @@ def read_frames(folder: Path, names: Sequence[str], progress: Progress) -> RawKe
         np.array(person, np.int64),
         _as_array(flat, width, folder, names),
         where=where,
+        hands=_hands(hands, len(frame), folder, names),
     )
 
 
@@ -88,6 +91,16 @@ def _as_array(flat: list[float], width: int, folder: Path, names: Sequence[str])
         raise broken(folder / names[0], f"a value in this or a later file is not a number ({error})") from error
 
 
+def _hands(seen: dict[int, list[float]], n: int, folder: Path, names: Sequence[str]) -> np.ndarray | None:
+    """Return the hands of `n` instances [instance keypoint 3], zeros where they were not seen; None without any."""
+    if not seen:
+        return None
+    out = np.zeros((n, 2 * N_HAND, 3), np.float32)
+    flat = [v for both in seen.values() for v in both]
+    out[list(seen)] = _as_array(flat, 3 * 2 * N_HAND, folder, names)
+    return out
+
+
 def parser_of(document: Any, path: Path) -> Callable[[Any], People]:
     """Return the function that takes the people out of a document like this one."""
     if isinstance(document, dict) and "people" in document:
@@ -99,18 +112,6 @@ def parser_of(document: Any, path: Path) -> Callable[[Any], People]:
         f"{path}: neither OpenPose (`people`) nor MMPose (`keypoints`, `keypoint_scores`) JSON of one frame.",
         "Give OpenPose-style JSON, one file per frame, or another of the supported formats.",
     )
-
-
-def openpose_people(document: Any) -> People:
-    """Return the people of one OpenPose document, those without keypoints left out."""
-    people: list[list[float]] = []
-    for entry in document["people"]:
-        values = entry.get("pose_keypoints_2d")
-        if values is None:
-            values = entry.get("pose_keypoints", [])
-        if values:
-            people.append(values)
-    return people
 
 
 def frame_numbers(folder: Path, names: Sequence[str]) -> list[int]:

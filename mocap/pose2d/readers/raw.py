@@ -35,6 +35,15 @@ class RawKeypoints:
     """A file that shows the keypoint count, for messages."""
     time_s: np.ndarray | None = None
     """[present] the camera's clock at `frame_numbers` where the file gives it; else the frame rate does."""
+    hands: np.ndarray | None = None
+    """[instance keypoint 3] float32 as `xys`, the left hand's 21 points and the right one's, where the files hold hands
+    apart from the body; None where no hand was seen."""
+
+
+def is_missing(xys: np.ndarray) -> np.ndarray:
+    """[instance keypoint] whether nothing was detected: not finite, score 0 or less, or the coordinates 0, 0."""
+    with np.errstate(invalid="ignore"):
+        return ~np.isfinite(xys).all(-1) | ~(xys[..., 2] > 0) | (xys[..., :2] == 0).all(-1)
 
 
 def broken(path: Path, reason: str) -> InputError:
