@@ -196,7 +196,7 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
-REFINE = Stage("refine", 3, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
+REFINE = Stage("refine", 4, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 CAMERAS = Stage(
     "cameras",
     1,
