@@ -1,9 +1,10 @@
 """Move one camera of bench takes by 0.5 degrees and 20 mm and print whether `mocap calibrate check` names it.
 
-    python benchmarks/calibration_check.py [--takes 20] [--frames 600] [--kinds before within untouched]
+    python benchmarks/calibration_check.py [--takes 20] [--frames 600] [--kinds before within untouched clock]
 
 Each take (../shared/bench/make_take.py, its own seed, 4, 6 or 8 cameras) is checked with one camera turned and moved in
-a random direction before the take, with one moved at a random time in the middle half of the take, and untouched. A hit
+a random direction before the take, with one moved at a random time in the middle half of the take, untouched, and with
+one camera that began 2 to 10 frames late: then its clock alone is to be named, within a frame, and no camera. A hit
 is the right camera alone, its turn within 0.25 degrees and its movement within 15 mm of the truth, and for one moved
 within the take the frame within half a second. Bar: 19 hits of 20, no false alarm. Higher is better for hits, lower for
 false alarms; tolerance one take of twenty. The command runs on the take's own files.
@@ -34,7 +35,7 @@ from mocap.kernels.rotations import quat_exp, quat_to_matrix
 TURN_DEG, MOVE_MM = 0.5, 20.0
 TURN_TOLERANCE_DEG, MOVE_TOLERANCE_MM = 0.25, 15.0
 FPS = 60
-KINDS = ("before", "within", "untouched")
+KINDS = ("before", "within", "untouched", "clock")
 
 
 def nudged(camera: Camera, rng: np.random.Generator) -> Camera:
@@ -76,6 +77,17 @@ def moved_within(take: Path, out: Path, old: Camera, new: Camera, frame: int) ->
             (out / source.name / file.name).write_text(json.dumps(data), "utf-8")
 
 
+def begun_late(take: Path, out: Path, camera: str, frames: int) -> None:
+    """Link the keypoints as they would be had a camera begun some frames late."""
+    for source in sorted((take / "pose").iterdir()):
+        if source.name != f"{camera}_json":
+            (out / source.name).symlink_to(source)
+            continue
+        (out / source.name).mkdir()
+        for k, file in enumerate(sorted(source.iterdir())[frames:]):
+            (out / source.name / f"{camera}_{k:012d}_keypoints.json").symlink_to(file)
+
+
 def is_hit(data: dict, camera: str, frame: int) -> bool:
     """Return whether the right camera alone is named, with the right size and frame."""
     found = data["cameras"][camera]
@@ -101,8 +113,13 @@ def check(take: Path, kind: str, seed: int, work: Path) -> tuple[bool, str]:
         keypoints = work / "pose"
         keypoints.mkdir()
         moved_within(take, keypoints, old, new, frame)
+    elif kind == "clock":
+        frame = int(rng.integers(2, 11))
+        keypoints = work / "pose"
+        keypoints.mkdir()
+        begun_late(take, keypoints, old.name, frame)
     write_rig(work / "rig.toml", given)
-    _, data = run_mocap("calibrate", "check", work / "rig.toml", "--keypoints", keypoints)
+    _, data = run_mocap("calibrate", "check", work / "rig.toml", "--keypoints", keypoints, "--fps", FPS)
     shutil.rmtree(work / "pose", ignore_errors=True)
     found = {
         n: f"{c['turned_deg']:.2f} deg {c['moved_mm']:.0f} mm since {c['since_frame']}"
@@ -111,6 +128,14 @@ def check(take: Path, kind: str, seed: int, work: Path) -> tuple[bool, str]:
     }
     if kind == "untouched":
         return not found, f"found {found or 'nothing'}"
+    if kind == "clock":
+        clocks = {n: 1000 * c["clock_s"] for n, c in data["cameras"].items() if c["clock_s"]}
+        is_right = not found and list(clocks) == [old.name] and abs(clocks[old.name] - 1000 * frame / FPS) < 1000 / FPS
+        told = ", ".join(f"{n} {ms:+.0f} ms" for n, ms in clocks.items())
+        return (
+            is_right,
+            f"{old.name} late by {1000 * frame / FPS:.0f} ms, found {told or 'nothing'}, moved {found or 'none'}",
+        )
     return is_hit(data, old.name, frame), f"moved {old.name} at {frame}, found {found or 'nothing'}"
 
 

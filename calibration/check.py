@@ -2,9 +2,10 @@
 
 One camera that moved makes every camera's projections disagree a little, since all of them triangulate. So each camera
 in turn is let go while the others stay: the one whose freedom explains most, on parts of the take that were held out,
-has moved, or its clock is off, whichever explains it. It then stays free and the next is looked for. Detectors place
-keypoints differently from different sides, which looks like a small movement of every camera; only movements beyond
-that are named.
+has moved. It then stays free and the next is looked for. A camera whose clock is off is wrong along the person's motion
+alone: its picture at another moment explains more than any movement of it (`clock_lag`), and the rest is judged on
+clocks put right. Detectors place keypoints differently from different sides, which looks like a small movement of every
+camera; only movements beyond that are named.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from calibration.check_doubt import doubtful_moves, retracted
 from calibration.check_findings import CameraCheck, check_findings
+from calibration.check_take import Take
 from calibration.check_trials import (
     MIN_CLOCK_S,
     Freedom,
@@ -25,11 +27,12 @@ from calibration.check_trials import (
     is_large,
     movement,
 )
+from calibration.clock_lag import precise_lag_s
 from calibration.exchange import REDO_SHARE_OF_PICTURE, exchange_finding, misfit_finding, misfit_share
-from calibration.refine_bundle import Fit, Poses, residuals_px, triangulate_robust
+from calibration.refine_bundle import Fit, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
-from calibration.refine_figures import CameraReprojection, error_correlation, reprojection
-from calibration.refine_observations import Observations, gather
+from calibration.refine_figures import CameraReprojection
+from calibration.refine_observations import Observations
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
@@ -37,9 +40,7 @@ from mocap.core.keypoints import Keypoints2D
 from mocap.core.progress import NoProgress, Progress
 
 MIN_SCORE = 0.3
-MAX_OBSERVATIONS = 7000
 MIN_POINTS = 150
-MIN_PER_CAMERA = 60
 WINDOWS = (1.0, 0.5, 0.25)
 """Shares of the take, up to its end, in which movements are looked for: each as densely sampled as the whole."""
 
@@ -55,7 +56,7 @@ class CheckResult:
     before: dict[str, CameraReprojection]
     """With the cameras as calibrated."""
     after: dict[str, CameraReprojection]
-    """With the moved ones where they are now; over the whole take, also where one moved within it."""
+    """With the moved ones where they are now and clocks put right; over the whole take, also where one moved within."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -67,46 +68,14 @@ class CheckResult:
 class _Found:
     """What was found so far."""
 
+    take: Take
+    """On the clocks that were found."""
     fit: Fit
     free: Freedom
     trials: dict[int, Trial]
     """The trial that named each camera, movements and clocks alike."""
     confidence: np.ndarray
     """[camera] of the best trial of a movement."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Take:
-    """What is checked."""
-
-    rig: CameraRig
-    """The cameras with detections, in their order."""
-    detections: Keypoints2D
-    obs: Observations
-    origin: Poses
-    ready: np.ndarray
-    """[camera] bool: seen often enough to judge."""
-    min_score: float
-
-    def correlation(self, obs: Observations) -> float:
-        """Return how many errors in a row count as one."""
-        points = triangulate_robust(obs, self.origin, self.rig)
-        return error_correlation(residuals_px(points, obs, self.origin, self.rig), obs)
-
-    def figures(self, poses: Poses) -> dict[str, CameraReprojection]:
-        """Return how the cameras at some poses agree on the person over the whole take."""
-        points = triangulate_robust(self.obs, poses, self.rig)
-        residuals = residuals_px(points, self.obs, poses, self.rig)
-        return reprojection(residuals, self.rig, self.correlation(self.obs))
-
-    def observed(self, from_s: float) -> Observations:
-        """Return what was seen from some time on."""
-        time_s = np.where(self.detections.time_s >= from_s, self.detections.time_s, np.nan)
-        return _observed(replace(self.detections, time_s=time_s), self.min_score)
-
-
-def _observed(detections: Keypoints2D, min_score: float) -> Observations:
-    return gather(detections, min_score, MAX_OBSERVATIONS // detections.n_cameras, with_velocity=True)
 
 
 def check_rig(
@@ -123,7 +92,8 @@ def check_rig(
     detections: one person's, on cameras of the rig. alone: the same person chosen in each camera by itself, where the
     rig had a part in choosing `detections`: shows whether cameras were mixed up, and then none is said to have moved.
     assumed_hz: the frame rate that the times were made from where none is known: clocks are then told in frames.
-    At most half of the cameras can be told to have moved; with two, that one of them did, not which.
+    At most half of the cameras can be told to have moved; with two, that one of them did, not which. Clocks are told
+    where they are off by up to `MAX_LAG_S`, of all cameras but one.
 
     Raises InputError `rig-camera-missing`, `check-needs-one-person` and `check-too-few`.
     """
@@ -138,17 +108,16 @@ def check_rig(
     exchanged = exchange_finding(rig, alone or detections, min_score)
     if exchanged is not None:
         return _mixed_up(rig, alone or detections, exchanged, min_score)
-    obs = _observed(detections, min_score)
-    ready = obs.seen.sum(1) >= MIN_PER_CAMERA
-    if obs.xy_px.shape[1] < MIN_POINTS or ready.sum() < 2:
+    take = Take.of(used, detections, min_score)
+    n_points = take.obs.xy_px.shape[1]
+    if n_points < MIN_POINTS or take.ready.sum() < 2:
         raise InputError(
             "check-too-few",
-            f"Only {obs.xy_px.shape[1]} keypoints are seen by two cameras, {MIN_POINTS} are needed to check the rig.",
+            f"Only {n_points} keypoints are seen by two cameras, {MIN_POINTS} are needed to check the rig.",
             "Give a take in which one person moves about where two cameras see them.",
         )
     progress.start("checking the cameras", None)
     try:
-        take = _Take(used, detections, obs, Poses.of(used), ready, min_score)
         return _checked(rig, take, assumed_hz, progress)
     finally:
         progress.finish()
@@ -156,37 +125,35 @@ def check_rig(
 
 def _mixed_up(rig: CameraRig, detections: Keypoints2D, finding: Diagnostic, min_score: float) -> CheckResult:
     """Return the result where cameras were mixed up: as calibrated, none of them moved."""
-    used, obs = rig.in_order(detections.camera_names), _observed(detections, min_score)
-    take = _Take(used, detections, obs, Poses.of(used), obs.seen.sum(1) >= MIN_PER_CAMERA, min_score)
+    used = rig.in_order(detections.camera_names)
+    take = Take.of(used, detections, min_score)
     figures = take.figures(take.origin)
     cameras = {name: CameraCheck(False, 0.0, 0.0, 0.0, 0.0, None) for name in used.names}
     return CheckResult(cameras, rig, (finding,), figures, figures)
 
 
-def _checked(rig: CameraRig, take: _Take, assumed_hz: float | None, progress: Progress) -> CheckResult:
+def _checked(rig: CameraRig, take: Take, assumed_hz: float | None, progress: Progress) -> CheckResult:
     """Return the result: cameras are let go one after another while that explains more."""
-    found = None
+    before, found = take.figures(take.origin), None
     confidence = np.zeros(len(take.rig))
     # A camera knocked late in the take fits better calibrated than moved on the whole, and worse at the end.
     for share in WINDOWS:
-        part = take.obs if share == 1.0 else take.observed(float(np.quantile(take.obs.time_s, 1.0 - share)))
-        if part.xy_px.shape[1] < MIN_POINTS:
+        if take.end(share).xy_px.shape[1] < MIN_POINTS:
             break
-        found = _found_in(part, take, progress)
-        confidence = np.maximum(confidence, found.confidence)
-        if found.trials:
+        found = _found_in(share, take, progress)
+        take, confidence = found.take, np.maximum(confidence, found.confidence)
+        if found.free.pose.any():
             break
     assert found is not None
     fit, since_s = _dated(take, found)
     cameras = _findings(take, found, fit, since_s, confidence)
-    poses, before = fit.poses, take.figures(take.origin)
-    after = take.figures(poses)
+    poses, after = fit.poses, take.figures(fit.poses)
     share = misfit_share(after, take.rig)
     is_dated = any(c.since_frame for c in cameras.values())
     # Over the whole take a camera that moved within it fits neither before nor after.
     is_misfit = share > REDO_SHARE_OF_PICTURE and not is_dated
     moved = tuple(name for name, c in cameras.items() if c.has_moved)
-    doubtful = moved if is_misfit else doubtful_moves(cameras, before, after)
+    doubtful = moved if is_misfit else doubtful_moves(cameras, take.figures(take.origin), after)
     if doubtful:
         cameras, poses = retracted(cameras, doubtful, poses, take.origin)
         after = take.figures(poses)
@@ -198,39 +165,74 @@ def _checked(rig: CameraRig, take: _Take, assumed_hz: float | None, progress: Pr
     return CheckResult(cameras, whole, findings, before, after)
 
 
-def _found_in(obs: Observations, take: _Take, progress: Progress) -> _Found:
-    """Return what has moved and whose clock is off in a part of the take."""
-    rig, origin, correlation = take.rig, take.origin, take.correlation(obs)
-    most = max(1, len(rig) // 2)
+def _found_in(share: float, take: Take, progress: Progress) -> _Found:
+    """Return what has moved and whose clock is off in the last part of the take."""
+    rig, obs = take.rig, take.end(share)
     free, trials, confidence = Freedom.none(len(rig)), dict[int, Trial](), np.zeros(len(rig))
-    fit = Fit(origin, triangulate_robust(obs, origin, rig), 0.0, np.zeros((len(rig), 7, len(rig), 7)))
-    while free.pose.sum() < most and free.clock.sum() < most:
-        judge = Judge(obs, rig, fit.poses, correlation)
-        both: list[Trial] = []
-        for c in np.flatnonzero(take.ready & ~free.pose):
-            both.append(judge.trial(int(c), free.also(int(c), pose=True, clock=True)))
-            progress.advance()
-        best = max(both, key=lambda trial: trial.gain, default=None)
-        if best is None:
+    correlation = take.correlation(obs)
+    points = triangulate_robust(obs, take.origin, rig)
+    fit = Fit(take.origin, points, 0.0, np.zeros((len(rig), 7, len(rig), 7)))
+    while free.pose.sum() < max(1, len(rig) // 2):
+        judge = Judge(obs, take.tracks, rig, fit.poses, correlation)
+        pose, clock = _likeliest(judge, free, take.ready, progress)
+        if pose is None:
             break
-        pose = judge.trial(best.camera, free.also(best.camera, pose=True))
-        clock = judge.trial(best.camera, free.also(best.camera, clock=True))
         if not trials:
-            confidence[best.camera] = pose.confidence
-        is_clock = clock.is_significant and clock.gain >= pose.gain
-        chosen = clock if is_clock and not free.clock[best.camera] else pose
+            confidence[pose.camera] = pose.confidence
+        # A clock that explains more than a movement, but not surely, leaves the movement in doubt as well.
+        is_clock = clock is not None and clock.gain >= pose.gain
+        chosen = clock if is_clock and clock is not None else pose
         if not chosen.is_significant:
             break
-        new = fitted(obs, rig, chosen.poses, chosen.free, correlation)
-        if chosen is clock and abs(new.poses.offset_s[best.camera]) < MIN_CLOCK_S:
+        start = chosen.poses
+        if is_clock:
+            lag_s = _clock_s(chosen, obs, take, correlation)
+            if abs(lag_s) < MIN_CLOCK_S:
+                break
+            take = take.later(chosen.camera, lag_s)
+            obs, start = take.end(share), replace(start, offset_s=np.zeros(len(rig)))
+            correlation = take.correlation(obs)
+        new = fitted(obs, rig, start, chosen.free, correlation)
+        if not is_clock and not is_large(chosen.camera, new, take.origin, rig):
             break
-        if chosen is pose and not is_large(best.camera, new, origin, rig):
-            break
-        free, fit, trials[best.camera] = chosen.free, new, chosen
-    return _Found(fit, free, trials, confidence)
+        free, fit, trials[chosen.camera] = chosen.free, new, chosen
+    return _Found(take, fit, free, trials, confidence)
 
 
-def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
+def _clock_s(trial: Trial, obs: Observations, take: Take, correlation: float) -> float:
+    """Return what a trial's clock is to be put on by, as all of the observations tell it."""
+    if trial.lag_s:
+        return precise_lag_s(obs, take.tracks, trial.camera, trial.poses, take.rig)
+    fit = fitted(obs, take.rig, trial.poses, trial.free, correlation)
+    return 0.0 - float(fit.poses.offset_s[trial.camera])
+
+
+def _likeliest(judge: Judge, free: Freedom, ready: np.ndarray, progress: Progress) -> tuple[Trial | None, Trial | None]:
+    """Return the movement and the clock that explain most; the movement is of the camera that both together suit best.
+
+    A clock is tried at other moments of any camera, and by the velocities of the camera that may have moved.
+    """
+    both: list[Trial] = []
+    clocks: list[Trial] = []
+    is_clock_told = free.clock.sum() >= len(ready) - 1
+    for c in np.flatnonzero(ready):
+        camera = int(c)
+        if not free.pose[c]:
+            both.append(judge.trial(camera, free.also(camera, pose=True, clock=True)))
+        if not free.clock[c] and not is_clock_told:
+            lag = judge.lag(camera, free.also(camera, clock=True))
+            clocks += [lag] if lag is not None else []
+        progress.advance()
+    best = max(both, key=lambda trial: trial.gain, default=None)
+    if best is None:
+        return None, None
+    pose = judge.trial(best.camera, free.also(best.camera, pose=True))
+    if not free.clock[best.camera] and not is_clock_told:
+        clocks.append(judge.trial(best.camera, free.also(best.camera, clock=True)))
+    return pose, max(clocks, key=lambda trial: trial.gain, default=None)
+
+
+def _dated(take: Take, found: _Found) -> tuple[Fit, dict[int, float]]:
     """Return the fit and the times at which cameras moved within the take (none for those that moved before it)."""
     fit, since_s = found.fit, dict[int, float]()
     moved, correlation = np.flatnonzero(found.free.pose), take.correlation(take.obs)
@@ -253,14 +255,14 @@ def _dated(take: _Take, found: _Found) -> tuple[Fit, dict[int, float]]:
 
 
 def _findings(
-    take: _Take, found: _Found, fit: Fit, since_s: dict[int, float], confidence: np.ndarray
+    take: Take, found: _Found, fit: Fit, since_s: dict[int, float], confidence: np.ndarray
 ) -> dict[str, CameraCheck]:
     """Return the findings per camera."""
     sure = certainty(fit.covariance, fit.poses, 1.0, is_gauge_free=False)
     points = triangulate_robust(take.obs, fit.poses, take.rig)
     out: dict[str, CameraCheck] = {}
     for c, name in enumerate(take.rig.names):
-        clock_s = 0.0 - float(fit.poses.offset_s[c])
+        clock_s = float(take.clock_s[c] - fit.poses.offset_s[c])
         if not found.free.pose[c]:
             out[name] = CameraCheck(False, 0.0, 0.0, 0.0, float(min(confidence[c], 0.5)), None, clock_s=clock_s)
             continue
@@ -271,7 +273,7 @@ def _findings(
 def _moved(
     camera: int,
     points: np.ndarray,
-    take: _Take,
+    take: Take,
     found: _Found,
     fit: Fit,
     since_s: float | None,
@@ -284,5 +286,5 @@ def _moved(
         time_s = take.detections.time_s[camera]
         frame = int(np.nanargmin(np.abs(time_s - since_s)))
     check = CameraCheck(True, deg, mm, px, found.trials[camera].confidence, frame)
-    clock_s = 0.0 - float(fit.poses.offset_s[camera])
+    clock_s = float(take.clock_s[camera] - fit.poses.offset_s[camera])
     return replace(check, turned_sd_deg=sure.turn_sd_deg, moved_sd_mm=sure.center_sd_mm, clock_s=clock_s)

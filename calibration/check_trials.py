@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.cauchy import cauchy_cost
+from calibration.clock_lag import likely_lag_s
 from calibration.refine_bundle import Fit, Poses, adjust, polished, residuals_px, triangulate_robust
-from calibration.refine_observations import Observations, gather
+from calibration.refine_observations import Observations, Tracks, gather
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
 from mocap.kernels.rotations import matrix_to_quat, quat_log
@@ -60,6 +61,8 @@ class Trial:
     t: float
     gain: float
     """Relative drop of the cost."""
+    lag_s: float = 0.0
+    """What the camera's clock was put on by, beside what `poses` say."""
 
     @property
     def is_significant(self) -> bool:
@@ -81,14 +84,14 @@ class Trial:
 class Judge:
     """Tries freedoms on alternate parts of a take and scores them on the others, all from the same poses."""
 
-    def __init__(self, obs: Observations, rig: CameraRig, poses: Poses, correlation: float) -> None:
+    def __init__(self, obs: Observations, tracks: Tracks, rig: CameraRig, poses: Poses, correlation: float) -> None:
         first = int(obs.instant.min())
         part = (obs.instant - first) * 2 * N_BLOCKS // max(1, int(obs.instant.max()) + 1 - first)
         self._fitted = obs.select(part % 2 == 0)
         self._rest = obs.select(part % 2 == 1)
         self._part = part[part % 2 == 1]
-        self._rig, self._poses, self._correlation = rig, poses, correlation
-        self._start, self._points = (triangulate_robust(o, poses, rig) for o in (self._fitted, self._rest))
+        self._rig, self._tracks, self._poses, self._correlation = rig, tracks, poses, correlation
+        self._start, self._points = (_points(o, poses, rig) for o in (self._fitted, self._rest))
         self._before = residuals_px(self._points, self._rest, poses, rig)
 
     def trial(self, camera: int, free: Freedom) -> Trial:
@@ -96,12 +99,47 @@ class Judge:
         rest, rig = self._rest, self._rig
         poses = fitted(self._fitted, rig, self._poses, free, self._correlation, self._start).poses
         after = residuals_px(polished(self._points, rest, poses, rig), rest, poses, rig)
+        return self._judged(camera, free, poses, (self._before, after), rest.seen)
+
+    def lag(self, camera: int, free: Freedom) -> Trial | None:
+        """Return what putting a camera's clock on or back by whole frames explains; None where it fits as it is."""
+        rig, poses = self._rig, self._poses
+        lag_s = likely_lag_s(self._fitted, self._tracks, camera, poses, rig)
+        if lag_s == 0.0:
+            return None
+        moved = self._tracks.later(self._rest, camera, lag_s)
+        # What is no longer seen at the other moment is no longer wrong either, and proves nothing.
+        same = (moved.seen == self._rest.seen).all(0)
+        if same.sum() < MIN_SEEN:
+            return None
+        moved, rest = moved.select(same), self._rest.select(same)
+        after = residuals_px(_points(moved, poses, rig), moved, poses, rig)
+        trial = self._judged(camera, free, poses, (self._before[:, same], after), rest.seen, self._part[same])
+        return replace(trial, lag_s=lag_s)
+
+    def _judged(
+        self,
+        camera: int,
+        free: Freedom,
+        poses: Poses,
+        residuals: tuple[np.ndarray, np.ndarray],
+        seen: np.ndarray,
+        part: np.ndarray | None = None,
+    ) -> Trial:
+        """Return a trial by its residuals [camera point 2] before and after."""
+        before, after = residuals
+        part = self._part if part is None else part
         scale = max(float(np.nanmedian(np.linalg.norm(after, axis=-1))) / 1.1774, 0.3)
-        cost = cauchy_cost(self._before, rest.seen, scale).sum(0)
-        drop = cost - cauchy_cost(after, rest.seen, scale).sum(0)
-        means = np.array([drop[self._part == p].mean() for p in np.unique(self._part)])
+        cost = cauchy_cost(before, seen, scale).sum(0)
+        drop = cost - cauchy_cost(after, seen, scale).sum(0)
+        means = np.array([drop[part == p].mean() for p in np.unique(part)])
         t = float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-9)) if len(means) > 2 else 0.0
         return Trial(camera, free, poses, t, float(drop.sum() / max(cost.sum(), 1e-9)))
+
+
+def _points(obs: Observations, poses: Poses, rig: CameraRig) -> np.ndarray:
+    """Return points [point 3] as good as those of a trial: else a trial that changes nothing would seem to gain."""
+    return polished(triangulate_robust(obs, poses, rig), obs, poses, rig, n_iterations=8)
 
 
 def fitted(
@@ -181,9 +219,7 @@ def change_time_s(
 
 def _tail(camera: int, obs: Observations, rig: CameraRig, origin: Poses, poses: Poses) -> np.ndarray | None:
     """Return [instant] how much better the new pose explains one camera from there to the end; None: too little."""
-    others = obs.xy_px.copy()
-    others[camera] = np.nan
-    alone = replace(obs, xy_px=others)
+    alone = obs.without(camera)
     keep = obs.seen[camera] & (alone.seen.sum(0) >= 2)
     if keep.sum() < MIN_SEEN:
         return None

@@ -8,6 +8,8 @@ from mocap.core.diagnostics import Diagnostic, Severity
 
 POSE_CHECKS = ("camera-moved", "cameras-do-not-fit")
 """Failed checks that cameras placed anew answer."""
+TAKE_CHECKS = ("camera-clock-off",)
+"""Failed checks of the take that a rig was refined from: the rig was judged without that fault."""
 
 
 def failures(verdict: str, diagnostics: Sequence[Diagnostic], inherited: Sequence[str] = ()) -> list[str]:
@@ -27,8 +29,10 @@ def verdict_with(verdict: str, failed: Sequence[str]) -> str:
 def failed_mark(reasons: Sequence[str], *, poses_alone: bool = False) -> list[Diagnostic]:
     """Return the finding that goes into the rig file of a failed calibration, so that every reader of it is told.
 
-    poses_alone: whether the verdict `redo` is of the cameras' places only, their lenses being given.
+    poses_alone: whether the verdict `redo` is of the cameras' places only, their lenses being given. Faults of the take
+    that the rig does not have are left out.
     """
+    reasons = [r for r in reasons if r not in TAKE_CHECKS]
     if not reasons:
         return []
     message = (

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from calibration.check_findings import clock_finding
 from calibration.refine_align import aligned
 from calibration.refine_bundle import Fit, Poses, adjust, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
+from calibration.refine_clocks import MAX_OBSERVATIONS, TYPICAL_CORRELATION, ClockSolver
 from calibration.refine_figures import CameraReprojection, error_correlation, overall_px, reprojection
 from calibration.refine_judge import held_out_gain, is_fitted
 from calibration.refine_observations import Observations, gather
@@ -25,16 +27,10 @@ from mocap.core.progress import NoProgress, Progress
 from mocap.kernels.rotations import matrix_to_quat, quat_log
 
 MIN_SCORE = 0.3
-MAX_OBSERVATIONS = 14000
 MIN_POINTS = 150
 MIN_PER_CAMERA = 60
-TYPICAL_CORRELATION = 10.0
-"""Successive detections that carry the information of one, until it is measured."""
 MIN_STANDARD_ERRORS = 6.0
 STALE_PX = 3.0
-CLOCK_ROUNDS = 6
-CLOCK_DONE_S = 0.001
-"""Clocks are moved and tracks sampled anew until no clock moves by more: velocities hold for a small shift only."""
 IMPLAUSIBLE_DEG = 12.0
 
 
@@ -78,7 +74,8 @@ def refine_extrinsics(
 
     Bundle adjustment over poses and points with a robust cost; the world does not move and metres stay metres. The
     result is taken only if parts of the take that were held out of the fit agree better with it, significantly; else
-    the rig comes back unchanged with a diagnostic that says why. `free_time_offsets` lets each camera's clock shift.
+    the rig comes back unchanged with a diagnostic that says why. `free_time_offsets` lets each camera's clock shift;
+    else a clock that is off by more than 20 ms is named (`camera-clock-off`), and the cameras are judged without that.
     Cost: linear in points, of which at most about 14000 observations, spread over the take, are used.
 
     Raises InputError `refine-needs-one-person` and `rig-camera-missing`.
@@ -100,10 +97,13 @@ def refine_extrinsics(
     progress.start("refining the cameras", None)
     try:
         work = _Work(rig, rig_used, obs, free, progress)
+        solver = ClockSolver(rig_used, detections, min_score, free, progress.advance)
         if not free_time_offsets:
-            return _refine(work, obs, Poses.of(rig_used), np.zeros(len(rig_used)), free_clocks=None)
-        timed, start, shift_s = _with_clocks(work, detections, min_score)
-        return _refine(work, timed, start, shift_s, free_clocks=free)
+            work, found = _judged_clocks(work, solver)
+            result = _refine(work, work.obs, Poses.of(rig_used), np.zeros(len(rig_used)), free_clocks=None)
+            return replace(result, diagnostics=(*found, *result.diagnostics))
+        timed = solver.solve()
+        return _refine(work, timed.obs, timed.poses, timed.shift_s, free_clocks=free)
     finally:
         progress.finish()
 
@@ -121,35 +121,15 @@ class _Work:
     progress: Progress
 
 
-def _with_clocks(work: _Work, detections: Keypoints2D, min_score: float) -> tuple[Observations, Poses, np.ndarray]:
-    """Return observations on corrected clocks, poses that go with them, and what to add to the clocks [camera].
-
-    The first camera that takes part keeps its clock: a common shift cannot be told.
-    """
-    max_points = MAX_OBSERVATIONS // detections.n_cameras
-    first = int(np.argmax(work.free))
-    shift_s, poses = np.zeros(len(work.used)), Poses.of(work.used)
-    still = np.zeros(len(work.used))
-    obs = work.obs
-    for _ in range(CLOCK_ROUNDS):
-        moved = replace(detections, time_s=detections.time_s + shift_s[:, None])
-        obs = gather(moved, min_score, max_points, with_velocity=True)
-        fit = adjust(
-            obs.select(is_fitted(obs)),
-            work.used,
-            poses,
-            free=work.free,
-            free_clocks=work.free,
-            correlation=TYPICAL_CORRELATION,
-            on_iteration=work.progress.advance,
-            max_iterations=8,
-        )
-        step_s = np.where(work.free, fit.poses.offset_s - fit.poses.offset_s[first], 0.0)
-        if np.abs(step_s).max() < CLOCK_DONE_S:
-            break
-        shift_s = shift_s - step_s
-        poses = replace(fit.poses, offset_s=still)
-    return obs, poses, shift_s
+def _judged_clocks(work: _Work, solver: ClockSolver) -> tuple[_Work, tuple[Diagnostic, ...]]:
+    """Return the work on clocks put right where they are wrong, and the finding that says so."""
+    wrong_s = solver.wrong_s()
+    if not wrong_s.any():
+        return work, ()
+    clocks = {n: float(s) for n, s in zip(work.used.names, wrong_s, strict=True) if s}
+    more = " With two cameras it may be the other one, the other way." if work.free.sum() == 2 else ""
+    more += " The cameras were judged as if that was done; mocap calibrate refine --clocks solves the clocks too."
+    return replace(work, obs=solver.observed(wrong_s)), (clock_finding(clocks, Severity.QUALITY, more=more),)
 
 
 def _refine(

@@ -86,15 +86,16 @@ def corrected_px(obs: Observations, poses: Poses) -> np.ndarray:
     return obs.xy_px + obs.velocity_px_s * poses.offset_s[:, None, None]
 
 
+def projected_px(points: np.ndarray, camera: int, poses: Poses, rig: CameraRig) -> np.ndarray:
+    """Return where a camera sees points [point 3], [point 2]; NaN behind it."""
+    lens = rig.cameras[camera].intrinsics
+    cam = points @ poses.R_cam_from_world[camera].T + poses.t_cam_from_world_m[camera]
+    return project(cam, lens.focal_px, lens.center_px, lens.distortion)
+
+
 def residuals_px(points: np.ndarray, obs: Observations, poses: Poses, rig: CameraRig) -> np.ndarray:
     """Return projected minus observed [camera point 2]; NaN where not seen or behind the camera."""
-    xy = corrected_px(obs, poses)
-    out = np.empty_like(xy)
-    for c, camera in enumerate(rig.cameras):
-        lens = camera.intrinsics
-        cam = points @ poses.R_cam_from_world[c].T + poses.t_cam_from_world_m[c]
-        out[c] = project(cam, lens.focal_px, lens.center_px, lens.distortion) - xy[c]
-    return out
+    return np.stack([projected_px(points, c, poses, rig) for c in range(len(rig))]) - corrected_px(obs, poses)
 
 
 def robust_sigma_px(residuals: np.ndarray) -> float:

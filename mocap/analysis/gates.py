@@ -11,7 +11,8 @@ import numpy as np
 from mocap.analysis.moments import FAR_LIMIT_PX, camera_frames
 from mocap.analysis.quality import Quality, camera_figures, measure_quality
 from mocap.core.diagnostics import Diagnostic, Severity
-from mocap.core.keypoints import Source, looked_at
+from mocap.core.keypoints import Source
+from mocap.core.looks import looks_of
 from mocap.core.take import SolvedTake
 
 CAMERA_LIMIT_PX = 40.0
@@ -101,12 +102,9 @@ def _looked_at_by_two(take: SolvedTake, has_any: np.ndarray) -> np.ndarray:
 
     What a quick look left out says nothing against the take.
     """
-    n_looks = np.zeros(take.motion.timeline.n_frames, int)
-    for time_s, row in zip(take.detections.time_s, has_any, strict=True):
-        looked = np.zeros(len(row), bool)
-        looked[looked_at(row)] = True
-        frame = camera_frames(time_s, take.motion.timeline.time_s)
-        n_looks += looked[frame] & (frame >= 0)
+    timeline = take.motion.timeline
+    frame = (take.detections.time_s - timeline.start_s) * float(timeline.fps)
+    n_looks = looks_of(frame, has_any, timeline.n_frames, float(timeline.fps)).count
     return n_looks >= 2 if (n_looks >= 2).any() else np.ones(len(n_looks), bool)
 
 

@@ -134,7 +134,11 @@ def _text(data: dict[str, Any]) -> str:
         "unchanged": "unchanged: the cameras fit the person as they were calibrated",
         "redo": "redo: the cameras do not fit the person; were keypoint folders exchanged? Is it another rig's take?",
     }
-    lines = [f"{data['file']}: {failed_verdict(data['failed']) or meaning[data['verdict']]}"]
+    verdict = failed_verdict(data["failed"]) or meaning[data["verdict"]]
+    if data["failed"] == ["camera-clock-off"]:
+        was = "re-solved" if data["is_refined"] else "left as calibrated"
+        verdict = f"clocks are off: synchronise the take; the cameras, judged without that, were {was}"
+    lines = [f"{data['file']}: {verdict}"]
     if "after_median_px" in data["summary"]:
         s = data["summary"]
         lines[0] += f"; reprojection median {s['before_median_px']:.2f} -> {s['after_median_px']:.2f} px"

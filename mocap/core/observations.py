@@ -9,6 +9,7 @@ import numpy as np
 
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.looks import Looks, looks_of
 from mocap.core.timeline import Timeline
 from mocap.kernels.projection import distortion_area, undistort
 from mocap.kernels.reprojection import robust_terms
@@ -113,6 +114,10 @@ class Observations:
         """[camera frame] index of the nearest master frame; -1 where the take does not reach."""
         nearest = np.rint(np.nan_to_num(self.frame, nan=-1.0)).astype(int)
         return np.where((nearest >= 0) & (nearest < n_frames), nearest, -1)
+
+    def looks(self, n_frames: int, fps: float) -> Looks:
+        """Return when the cameras look, on `n_frames` master frames at `fps`."""
+        return looks_of(self.frame, np.asarray(self.seen.any(-1)), n_frames, fps)
 
     def own_fps(self, fps: float) -> np.ndarray:
         """[camera] frames per second of each camera's own clock, on a timeline of `fps`; that where it has one frame.

@@ -56,8 +56,8 @@ class CausalPoints:
 
     def push(self, observations: Observations) -> FramePoints:
         """Return the points of a frame, seen by observations at their nearest frame 0."""
-        kept = agreeing(observations, 1, self._limit_px)
-        measured, _ = best_hypotheses(kept, 1)
+        kept = agreeing(observations, 1, self._fps, self._limit_px)
+        measured, _ = best_hypotheses(kept, 1, self._fps)
         self._measure_noise(measured, kept)
         noise_px = float(np.median(self._noise))
         return FramePoints(measured[0], self._filtered(measured[0]), _sigma_m(measured, kept, noise_px), noise_px)

@@ -29,16 +29,16 @@ def framewise_points(detections: Keypoints2D, rig: CameraRig, timeline: Timeline
     first such point. Each camera's frame nearest in time counts as of the instant. NaN where fewer than two views agree
     for longer than BRIDGED_S, and before and after all of them. `sigma_m` is NaN: nothing is said of uncertainty.
     """
-    everything = observe(detections, rig, timeline)
+    everything, fps = observe(detections, rig, timeline), float(timeline.fps)
     limit_px = wrong_px(rig)
     xyz_m = np.full((timeline.n_frames, len(detections.keypoint_set), 3), np.nan)
     for low in range(0, timeline.n_frames, _CHUNK_FRAMES):
         high = min(low + _CHUNK_FRAMES, timeline.n_frames)
         part, _ = everything.window(low, high)
         if part.seen.any():
-            xyz_m[low:high], _ = best_hypotheses(agreeing(part, high - low, limit_px), high - low)
+            xyz_m[low:high], _ = best_hypotheses(agreeing(part, high - low, fps, limit_px), high - low, fps)
     measured = np.asarray(np.isfinite(xyz_m).all(-1))
-    bridged = _short_gaps(measured, round(BRIDGED_S * float(timeline.fps)))
+    bridged = _short_gaps(measured, round(BRIDGED_S * fps))
     source = np.where(measured, Source.MEASURED, np.where(bridged, Source.INTERPOLATED, Source.MISSING))
     filled = np.where((measured | bridged)[..., None], fill_gaps_linearly(xyz_m), np.nan)
     unknown = np.full(measured.shape, np.nan)
@@ -50,10 +50,10 @@ def wrong_px(rig: CameraRig) -> np.ndarray:
     return WRONG_SHARE * np.array([float(max(camera.intrinsics.size_px)) for camera in rig.cameras])
 
 
-def agreeing(observations: Observations, n_frames: int, limit_px: np.ndarray) -> Observations:
+def agreeing(observations: Observations, n_frames: int, fps: float, limit_px: np.ndarray) -> Observations:
     """Return the observations without those farther than limit_px [camera] from the best hypothesis."""
     o = observations
-    start, _ = best_hypotheses(o, n_frames)
+    start, _ = best_hypotheses(o, n_frames, fps)
     nearest = o.nearest_frame(n_frames)
     at = np.stack([start[np.maximum(row, 0)] for row in nearest])
     error_px = np.linalg.norm(residuals_px(at, o.xy, o.px_per_unit, o.R_cam_from_world, o.t_cam_from_world_m), axis=-1)

@@ -31,15 +31,16 @@ def camera_pairs(centers_m: np.ndarray) -> list[tuple[int, int]]:
     return (pairs + [(int(around[i]), int(around[(i + n // 3) % n])) for i in range(n)])[::step][:MAX_PAIRS]
 
 
-def best_hypotheses(observations: Observations, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+def best_hypotheses(observations: Observations, n_frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Return starting points [frame keypoint 3] in the world, and what they cost [frame keypoint].
 
     Where no two cameras see the keypoint the point is NaN and the cost infinite; else the cost is the sum over views of
     squared residuals in units of the noise, truncated.
 
     Each camera's observation at its nearest master frame is used as if it were of that instant: a start, not a result.
+    A frame that only others look at is interpolated between a camera's looks before and after (`core.looks`).
     """
-    xy, scale, score = _aligned(observations, n_frames)
+    xy, scale, score = _aligned(observations, n_frames, fps)
     R, t = observations.R_cam_from_world, observations.t_cam_from_world_m
     weight = score * scale
     best = triangulate_dlt(xy, weight, R, t)
@@ -56,7 +57,7 @@ def best_hypotheses(observations: Observations, n_frames: int) -> tuple[np.ndarr
     return best, best_cost
 
 
-def _aligned(observations: Observations, n_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _aligned(observations: Observations, n_frames: int, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return xy, px_per_unit and score with every camera on the master frames [camera frame ...], unseen as zero."""
     c, _, k = observations.score.shape
     xy, scale, score = np.zeros((c, n_frames, k, 2)), np.zeros((c, n_frames, k)), np.zeros((c, n_frames, k))
@@ -65,6 +66,10 @@ def _aligned(observations: Observations, n_frames: int) -> tuple[np.ndarray, np.
         xy[cam, nearest[inside]] = observations.xy[cam][inside]
         scale[cam, nearest[inside]] = observations.px_per_unit[cam][inside]
         score[cam, nearest[inside]] = observations.score[cam][inside]
+    for cam, between in enumerate(observations.looks(n_frames, fps).between):
+        xy[cam, between.frame] = between.sampled(observations.xy[cam])
+        scale[cam, between.frame] = between.both(observations.px_per_unit[cam])
+        score[cam, between.frame] = between.both(observations.score[cam])
     return xy, scale, score
 
 

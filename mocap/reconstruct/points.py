@@ -141,8 +141,12 @@ class _Trajectories:
         self.points[:, ~self.known] = np.nan
 
     def views(self) -> np.ndarray:
-        """[frame keypoint] number of views used."""
-        return self.observations.on_timeline((self.weight > INLIER).astype(float), self.n_frames)
+        """[frame keypoint] number of views used, at the frame or before and after one that another looks at."""
+        o, used = self.observations, self.weight > INLIER
+        count = o.on_timeline(used.astype(float), self.n_frames)
+        for camera, between in enumerate(o.looks(self.n_frames, self.fps).between):
+            count[between.frame] += between.both(used[camera])
+        return count
 
     def variance(self) -> np.ndarray:
         """[frame keypoint] variance per axis of the smoothed trajectories, NaN for unknown keypoints.
@@ -151,13 +155,24 @@ class _Trajectories:
         """
         whitened = self._residuals() / self.sigma_px[..., None]
         seen = scatter(whitened, ANNEALING[-1], round(MAX_LAG_S * self.fps))
-        information = self._terms(ANNEALING[-1])[0] * seen.held
+        information = self._in_step(self._terms(ANNEALING[-1])[0] * seen.held)
         weight = 1.0 / (self.acceleration_m_s2 / self.fps**2) ** 2
         axes = np.linalg.eigvalsh(unpack_symmetric(information[1:-1, self.known])) / weight[:, self.known, None]
         noise = seen.noise(axes.reshape(len(axes), -1), len(axes)) if axes.size else WHITE
         out = trajectory_variance(information, weight, noise)
         out[:, ~self.known] = np.nan
         return out
+
+    def _in_step(self, information: np.ndarray) -> np.ndarray:
+        """Return information [frame keypoint 6], that of cameras which look in turns spread over the time of one look.
+
+        Each look alone says nothing of the distance; what they say together is only in the sum of a few frames.
+        """
+        looks = self.observations.looks(self.n_frames, self.fps)
+        if not looks.in_turns.any():
+            return information
+        half = int(np.ceil(looks.step[looks.in_turns].max() / 2))
+        return uniform_filter1d(information, 2 * half + 1, axis=0, mode="nearest")
 
     def _residuals(self) -> np.ndarray:
         o = self.observations
@@ -181,12 +196,12 @@ class _Trajectories:
 
         A view's own motion tells when its sides change over, but hardly which of the two orders is the right one.
         """
-        as_seen, cost = best_hypotheses(self.as_seen, self.n_frames)
+        as_seen, cost = best_hypotheses(self.as_seen, self.n_frames, self.fps)
         alone = self._exchanged_by_motion()
         if not alone.any():
             return as_seen
         self._put_back(alone)
-        put, cost_put = best_hypotheses(self.observations, self.n_frames)
+        put, cost_put = best_hypotheses(self.observations, self.n_frames, self.fps)
         known = np.isfinite(cost) & np.isfinite(cost_put)
         gain = np.subtract(cost, cost_put, out=np.zeros_like(cost), where=known)
         by_limb = gain @ limb_groups(self.keypoint_set).T.astype(float)

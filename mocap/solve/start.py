@@ -10,6 +10,7 @@ import numpy as np
 from mocap.core.camera import CameraRig
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Points3D
+from mocap.core.looks import MAX_BETWEEN_S, Looks
 from mocap.core.observations import Observations, observe
 from mocap.core.performer import PerformerProfile
 from mocap.core.progress import Progress
@@ -81,10 +82,12 @@ def begin(rig: CameraRig, reconstructed: PointsResult, performer: PerformerProfi
     """Return what the solve starts from; the progress is advanced twice. Raises what `solve_take` raises."""
     points, timeline = reconstructed.points, reconstructed.timeline
     sides = sides_with_fingers(points.keypoint_set.landmarks)
-    names, index = _landmarks_in(points, sides)
-    dof, fps = freedom(names), float(timeline.fps)
+    fps = float(timeline.fps)
+    everything = observe(reconstructed.detections, rig, timeline)
+    names, index = _landmarks_in(points, sides, everything.looks(timeline.n_frames, fps), rig.names, fps)
+    dof = freedom(names)
     sigma_px = np.nan_to_num(reconstructed.sigma_px[:, :, index], nan=1.0)
-    observations = observe(reconstructed.detections, rig, timeline).of(index)
+    observations = everything.of(index)
     observations = with_evidence_only(observations, names, points.xyz_m[:, index], sigma_px, fps)
     jumps = impossible_jumps(names, points.xyz_m[:, index], observations, sigma_px, fps)
     too_fast = mask_of(jumps, names, timeline.n_frames)[..., None]
@@ -103,7 +106,9 @@ def feet(pose: Pose, shape: Shape) -> np.ndarray:
     return body_points(pose, shape, FOOT_LANDMARKS)[2]
 
 
-def _landmarks_in(points: Points3D, sides: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+def _landmarks_in(
+    points: Points3D, sides: Sequence[str], looks: Looks, cameras: tuple[str, ...], fps: float
+) -> tuple[tuple[str, ...], list[int]]:
     """Return the landmarks that take part in the body's solve and their keypoint indices; `sides` have fingers."""
     of_body = body_landmarks(sides)
     share = np.isfinite(points.xyz_m).all(-1).mean(0) if len(points.xyz_m) else np.zeros(len(points.keypoint_set))
@@ -118,6 +123,8 @@ def _landmarks_in(points: Points3D, sides: Sequence[str]) -> tuple[tuple[str, ..
             "Check that the cameras are in sync, or take more frames.",
         )
     missing = [n for n in ("LHip", "RHip", "LShoulder", "RShoulder") if n not in names]
+    if missing and (looks.count >= 2).mean() <= MIN_KNOWN_SHARE:
+        raise _looks_apart(looks, cameras, fps)
     if missing:
         raise InputError(
             "performer-not-seen",
@@ -126,6 +133,20 @@ def _landmarks_in(points: Points3D, sides: Sequence[str]) -> tuple[tuple[str, ..
             "Check that the rig belongs to the footage, that the cameras are in sync and see the performer.",
         )
     return names, index
+
+
+def _looks_apart(looks: Looks, cameras: tuple[str, ...], fps: float) -> InputError:
+    """Return the error for cameras that look at different moments, too far apart to know what was between."""
+    every = ", ".join(
+        f"{name} every {1000 * step / fps:.0f} ms" if np.isfinite(step) else f"{name} at most once"
+        for name, step in zip(cameras, looks.step, strict=True)
+    )
+    return InputError(
+        "looks-apart",
+        "the take cannot be solved: its cameras were looked at in different moments, and too seldom to tell what was "
+        f"between ({every}; expected two cameras at once, or looks at most {1000 * MAX_BETWEEN_S:.0f} ms apart)",
+        "Look at more frames: a better quality than preview, or keypoints of every frame.",
+    )
 
 
 def fit_performer(

@@ -12,6 +12,8 @@ import pytest
 from calibration.check import CheckResult, check_rig
 from calibration.check_doubt import doubtful_moves, retracted
 from calibration.check_findings import CameraCheck, check_findings
+from calibration.check_take import Take
+from calibration.check_trials import Freedom, Judge
 from calibration.exchange import REDO_SHARE_OF_PICTURE, misfit_finding
 from calibration.refine_bundle import Poses
 from calibration.refine_figures import CameraReprojection
@@ -100,6 +102,57 @@ def test_a_camera_whose_clock_is_off_has_not_moved():
     assert result.moved == ()
     assert [d.code for d in result.diagnostics] == ["cameras-unmoved", "camera-clock-off"]
     assert result.cameras["cam3"].clock_s == pytest.approx(-0.05, abs=0.01)
+
+
+@functools.cache
+def fast_take(rig: CameraRig) -> Keypoints2D:
+    """Return what a rig sees in 6 s at 60 Hz of a person who walks."""
+    rng = np.random.default_rng(11)
+    person = Performer.random(rng)
+    return detect([person], rig, Fraction(60), 360, rng, faults=Faults(4.0, 0.05, 0.1, 0.03)).keypoints
+
+
+@pytest.mark.parametrize("shift_ms", [33, -67, 150, -300])
+@pytest.mark.parametrize("n_cameras", [3, 5])
+def test_a_clock_off_by_frames_is_told_and_no_camera_accused(n_cameras: int, shift_ms: int):
+    rig = make_rig(n_cameras)
+    seen = fast_take(rig)
+    by_s = np.where(np.arange(n_cameras) == 1, shift_ms / 1000, 0.0)
+    result = check_rig(rig, replace(seen, time_s=seen.time_s + by_s[:, None]))
+    assert result.moved == ()
+    assert [d.code for d in result.diagnostics] == ["cameras-unmoved", "camera-clock-off"]
+    assert {n for n, c in result.cameras.items() if c.clock_s} == {"cam2"}
+    assert result.cameras["cam2"].clock_s == pytest.approx(-shift_ms / 1000, abs=0.008)
+    assert "mocap sync" in result.diagnostics[1].message
+    assert result.after["cam2"].median_px < result.before["cam2"].median_px
+
+
+def test_with_two_cameras_a_clock_is_told_but_not_whose():
+    rig = make_rig(2)
+    seen = fast_take(rig)
+    result = check_rig(rig, replace(seen, time_s=seen.time_s + np.array([[0.0], [0.1]])))
+    assert result.moved == ()
+    [finding] = [d for d in result.diagnostics if d.code == "camera-clock-off"]
+    assert "may be the other one" in finding.message
+    assert [abs(c.clock_s) for c in result.cameras.values() if c.clock_s] == [pytest.approx(0.1, abs=0.01)]
+
+
+def test_a_moved_camera_and_another_ones_clock_are_told_apart():
+    rig = make_rig(5)
+    seen = fast_take(rig)
+    by_s = np.where(np.arange(5) == 3, 0.1, 0.0)
+    result = check_rig(nudged(rig, 1), replace(seen, time_s=seen.time_s + by_s[:, None]))
+    assert result.moved == ("cam2",)
+    assert result.cameras["cam2"].turned_deg == pytest.approx(0.5, abs=0.15)
+    assert {n for n, c in result.cameras.items() if c.clock_s} == {"cam4"}
+    assert result.cameras["cam4"].clock_s == pytest.approx(-0.1, abs=0.01)
+
+
+def test_nothing_is_gained_where_nothing_changes():
+    rig = make_rig()
+    took = Take.of(rig, take(rig), 0.3)
+    judge = Judge(took.obs, took.tracks, rig, took.origin, 10.0)
+    assert abs(judge.trial(0, Freedom.none(4)).gain) < 1e-3
 
 
 def test_cameras_started_apart_accuse_none_of_having_moved():

@@ -9,6 +9,7 @@ import pytest
 
 from calibration.refine import RefineResult, refine_extrinsics
 from mocap.core.camera import Camera, CameraRig, Intrinsics, LensModel
+from mocap.core.diagnostics import Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D, KeypointSet
 from mocap.kernels.projection import project
@@ -206,6 +207,44 @@ def test_clocks_that_are_off_by_frames_are_found_with_their_uncertainty() -> Non
     deg, mm, _ = errors_up_to_gauge(result.rig, scene.rig)
     assert deg < 0.2
     assert mm < 16.0
+
+
+@pytest.mark.parametrize("shift_s", [0.3, -0.1])
+def test_a_clock_that_is_off_is_named_and_spoils_no_camera(shift_s: float) -> None:
+    offsets = np.array([0.0, 0.0, shift_s, 0.0, 0.0])
+    scene = make_scene(make_rig(5), n_frames=201, offsets=offsets)
+    result = refine_extrinsics(scene.rig, scene.detections)
+    [finding] = [d for d in result.diagnostics if d.code == "camera-clock-off"]
+    assert finding.severity is Severity.QUALITY
+    assert finding.data["clock_s"] == {"c2": pytest.approx(shift_s, abs=0.005)}
+    assert f"c2 by {1000 * finding.data['clock_s']['c2']:+.0f} ms" in finding.message
+    assert not result.is_refined
+
+
+def test_a_stale_rig_is_refined_without_the_error_of_a_clock() -> None:
+    scene = make_scene(make_rig(5), n_frames=201, offsets=np.array([0.0, 0.0, 0.3, 0.0, 0.0]))
+    result = refine_extrinsics(disturb(scene.rig, 0.5, 25.0), scene.detections)
+    [finding] = [d for d in result.diagnostics if d.code == "camera-clock-off"]
+    assert finding.data["clock_s"] == {"c2": pytest.approx(0.3, abs=0.01)}
+    assert result.is_refined
+    deg, mm, _ = errors_up_to_gauge(result.rig, scene.rig)
+    assert deg < 0.15
+    assert mm < 12.0
+
+
+def test_a_clock_that_is_far_off_is_solved_with_the_cameras() -> None:
+    offsets = np.array([0.0, 0.0, 0.3, 0.0, -0.1])
+    scene = make_scene(make_rig(5), n_frames=201, offsets=offsets)
+    result = refine_extrinsics(disturb(scene.rig, 0.3, 15.0), scene.detections, free_time_offsets=True)
+    found = np.array([result.moved[name].time_s for name in scene.rig.names])
+    np.testing.assert_allclose(found, offsets, atol=0.004)
+    assert "camera-clock-off" not in codes(result)
+
+
+def test_a_camera_that_was_knocked_far_has_no_wrong_clock() -> None:
+    scene = make_scene(make_rig(5))
+    knocked = CameraRig((*scene.rig.cameras[:4], disturb(scene.rig, 2.5, 60.0).cameras[4]))
+    assert "camera-clock-off" not in codes(refine_extrinsics(knocked, scene.detections))
 
 
 def test_the_uncertainty_is_that_of_the_errors() -> None:

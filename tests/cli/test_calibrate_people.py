@@ -110,6 +110,29 @@ def test_a_rig_that_could_not_be_refined_is_marked_as_failed(
     assert "calibration-failed" in {d.code for d in read_rig_file(out).diagnostics}
 
 
+def test_a_clock_that_is_off_fails_the_refinement_but_does_not_mark_the_rig(
+    take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose, out = tmp_path / "pose", tmp_path / "rig2.toml"
+    for folder in (take.folder / "pose").iterdir():
+        (pose / folder.name).mkdir(parents=True)
+        for k, file in enumerate(sorted(folder.iterdir())[9 if folder.name.startswith("cam3") else 0 :]):
+            (pose / folder.name / f"{k:012d}_keypoints.json").symlink_to(file)
+    arguments = ["calibrate", "refine", str(take.folder / "rig.toml"), "--keypoints", str(pose), "--fps", str(FPS)]
+    assert main([*arguments, "--out", str(out), "--json"]) == 3
+    data = said(capsys)
+    assert data["failed"] == ["camera-clock-off"]
+    assert data["verdict"] != "good"
+    [finding] = [d for d in data["diagnostics"] if d["code"] == "camera-clock-off"]
+    assert finding["data"]["clock_s"] == {"cam3": pytest.approx(0.3, abs=0.01)}
+    assert "calibration-failed" not in {d.code for d in read_rig_file(out).diagnostics}
+    assert main([*arguments, "--out", str(tmp_path / "rig3.toml")]) == 3
+    assert "clocks are off: synchronise the take" in capsys.readouterr().out
+    assert main([*arguments, "--out", str(tmp_path / "rig4.toml"), "--clocks", "--json"]) == 0
+    clocks = json.loads((tmp_path / "rig4.times.json").read_text("utf-8"))["cameras"]
+    assert clocks["cam3"]["offset_s"] == pytest.approx(0.3, abs=0.01)
+
+
 def test_a_moved_camera_fails_the_check_and_is_named(
     take: Take, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

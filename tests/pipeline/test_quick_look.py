@@ -9,8 +9,10 @@ from typing import cast
 import numpy as np
 import pytest
 
+from mocap.analysis.gates import quality_gates
 from mocap.core.camera import CameraRig
-from mocap.core.keypoints import looked_at
+from mocap.core.errors import InputError
+from mocap.core.keypoints import Keypoints2D, looked_at
 from mocap.core.observations import common_timeline
 from mocap.core.timeline import TimeMap
 from mocap.pose2d.assemble import assemble
@@ -90,6 +92,51 @@ def test_cameras_of_one_clock_lose_nothing_in_the_solve(rig: CameraRig, fps: int
     off_m = np.linalg.norm(take.keypoints.xyz_m - person.points(timeline.time_s), axis=-1)
     assert np.nanmedian(off_m) < 0.02
     assert np.nanpercentile(off_m, 95) < 0.06
+
+
+def two_cameras(rig: CameraRig, shift: float, stride: int) -> tuple[CameraRig, Keypoints2D]:
+    """Return two cameras of 60 Hz, and what every stride-th frame of them shows; the second begins so much later."""
+    pair = CameraRig(rig.cameras[:2])
+    maps = {"cam1": TimeMap(0.0), "cam2": TimeMap(shift / 60)}
+    n, person, seen = 300, cast(Performer, Lively(12)), dict[str, CameraDetections]()
+    for c, name in enumerate(pair.names):
+        rng = np.random.default_rng(c)
+        found = detect([person], pair, Fraction(60), n, rng, faults=Faults(noise_px=2.0), time_maps=maps).keypoints
+        xy_px, score = found.xy_px[c].copy(), found.score[c].copy()
+        unseen = np.arange(n) % stride != 0
+        xy_px[unseen], score[unseen] = np.nan, 0.0
+        seen[name] = CameraDetections(found.keypoint_set, xy_px, score, np.arange(n) / 60, (1280, 720))
+    return pair, assemble(seen, maps)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.0, 2.5])
+def test_two_cameras_that_look_in_turns_lose_nothing_in_the_solve(rig: CameraRig, shift: float) -> None:
+    pair, seen = two_cameras(rig, shift, 4)
+    person = seen.person(choose_performer(seen, pair).index)
+    timeline = common_timeline(person.time_s, Fraction(60))
+    points = reconstruct_points(person, pair, timeline)
+    truth = Lively(12).points(timeline.time_s)
+    off_m = np.linalg.norm(points.points.xyz_m - truth, axis=-1)
+    sigma_m = points.points.sigma_m
+    assert np.isfinite(off_m).mean() > 0.95
+    assert np.nanmedian(off_m) < 0.015
+    # What is said of the points is about what they are off by: 1.54 sd is the median length of three such axes.
+    assert 0.4 < np.nanmedian(off_m) / (1.54 * np.nanmedian(sigma_m)) < 1.6
+    take = solve_take(pair, points)
+    solved_m = np.linalg.norm(take.keypoints.xyz_m - truth, axis=-1)
+    assert np.nanmedian(solved_m) < 0.008
+    assert np.nanpercentile(solved_m, 95) < 0.02
+    assert "take-hardly-measured" not in {d.code for d in quality_gates(take)}
+
+
+def test_looks_too_far_apart_are_named_as_what_they_are(rig: CameraRig) -> None:
+    pair, seen = two_cameras(rig, 5.0, 10)
+    timeline = common_timeline(seen.time_s, Fraction(60))
+    with pytest.raises(InputError) as raised:
+        solve_take(pair, reconstruct_points(seen, pair, timeline))
+    assert raised.value.code == "looks-apart"
+    assert "cam1 every 167 ms" in raised.value.message
+    assert "keypoints of every frame" in raised.value.advice
 
 
 def test_frames_with_detections_tell_which_were_looked_at() -> None:
