@@ -25,7 +25,7 @@ STEP_FRAMES = 5
 """Uncertainty is found for every fifth frame and interpolated: it changes slowly."""
 STEADY_S = 0.15
 """Evidence is averaged over this time: about what the smoothness ties together."""
-LESS_THAN_WHITE = 0.92
+LESS_THAN_WHITE = 0.86
 """Bodies accelerate less at high frequencies than the white prior thinks: what that takes off variances between
 detections; measured on synthetic takes of recorded motion with noise in runs, one of those that the benchmark prints
 among them. Where noise is white or motion smoother, the motion's part of the error is less still: sigma is too wide."""
