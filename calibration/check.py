@@ -29,10 +29,9 @@ from calibration.check_trials import (
 )
 from calibration.clock_lag import precise_lag_s
 from calibration.exchange import REDO_SHARE_OF_PICTURE, exchange_finding, misfit_finding, misfit_share
-from calibration.refine_bundle import Fit, triangulate_robust
+from calibration.refine_bundle import Fit, Poses, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection
-from calibration.refine_observations import Observations
 from mocap.core.camera import CameraRig
 from mocap.core.diagnostics import Diagnostic
 from mocap.core.errors import InputError
@@ -184,27 +183,45 @@ def _found_in(share: float, take: Take, progress: Progress) -> _Found:
         chosen = clock if is_clock and clock is not None else pose
         if not chosen.is_significant:
             break
-        start = chosen.poses
+        camera, start, freed = chosen.camera, chosen.poses, chosen.free
         if is_clock:
-            lag_s = _clock_s(chosen, obs, take, correlation)
+            lag_s = _clock_s(chosen, share, take, correlation)
             if abs(lag_s) < MIN_CLOCK_S:
                 break
-            take = take.later(chosen.camera, lag_s)
-            obs, start = take.end(share), replace(start, offset_s=np.zeros(len(rig)))
+        else:
+            lag_s = 0.0 if free.clock[camera] else _clock_behind(camera, share, take, fit.poses, free)
+        if lag_s:
+            take = take.later(camera, lag_s)
+            obs, freed = take.end(share), free.also(camera, clock=True)
+            start = replace(start if is_clock else fit.poses, offset_s=np.zeros(len(rig)))
             correlation = take.correlation(obs)
-        new = fitted(obs, rig, start, chosen.free, correlation)
-        if not is_clock and not is_large(chosen.camera, new, take.origin, rig):
+        new = fitted(obs, rig, start, freed, correlation)
+        if not lag_s and not is_large(camera, new, take.origin, rig):
             break
-        free, fit, trials[chosen.camera] = chosen.free, new, chosen
+        free, fit, trials[camera] = freed, new, chosen
     return _Found(take, fit, free, trials, confidence)
 
 
-def _clock_s(trial: Trial, obs: Observations, take: Take, correlation: float) -> float:
-    """Return what a trial's clock is to be put on by, as all of the observations tell it."""
+def _clock_s(trial: Trial, share: float, take: Take, correlation: float) -> float:
+    """Return what a trial's clock is to be put on by, as all observations of the last part of the take tell it."""
     if trial.lag_s:
-        return precise_lag_s(obs, take.tracks, trial.camera, trial.poses, take.rig)
-    fit = fitted(obs, take.rig, trial.poses, trial.free, correlation)
+        return precise_lag_s(take.for_clocks(share), take.tracks, trial.camera, trial.poses, take.rig)
+    fit = fitted(take.end(share), take.rig, trial.poses, trial.free, correlation)
     return 0.0 - float(fit.poses.offset_s[trial.camera])
+
+
+def _clock_behind(camera: int, share: float, take: Take, poses: Poses, free: Freedom) -> float:
+    """Return what a camera's clock is to be put on by if that leaves nothing of its movement, else 0.
+
+    A clock that is a frame or two off passes for a movement: velocities of noisy tracks tell of it too little.
+    """
+    lag_s = precise_lag_s(take.for_clocks(share), take.tracks, camera, poses, take.rig)
+    if abs(lag_s) < MIN_CLOCK_S:
+        return 0.0
+    later = take.later(camera, lag_s)
+    obs = later.end(share)
+    left = fitted(obs, take.rig, poses, free.also(camera, pose=True), later.correlation(obs))
+    return 0.0 if is_large(camera, left, take.origin, take.rig) else lag_s
 
 
 def _likeliest(judge: Judge, free: Freedom, ready: np.ndarray, progress: Progress) -> tuple[Trial | None, Trial | None]:

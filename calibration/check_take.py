@@ -14,6 +14,8 @@ from mocap.core.keypoints import Keypoints2D
 
 MAX_OBSERVATIONS = 7000
 MIN_PER_CAMERA = 60
+CLOCK_POINTS = 12000
+"""Points that a clock is read from to parts of a frame: of fewer, chance makes it up to half a frame wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +63,18 @@ class Take:
         residuals = residuals_px(points, self.obs, poses, self.rig)
         return reprojection(residuals, self.rig, self.correlation(self.obs))
 
+    def for_clocks(self, share: float) -> Observations:
+        """Return what was seen in the last part of the take, of more points."""
+        from_s = -np.inf if share == 1.0 else float(np.quantile(self.obs.time_s, 1.0 - share))
+        return gather(self._from(from_s), self.min_score, CLOCK_POINTS, with_velocity=True)
+
     def observed(self, from_s: float) -> Observations:
         """Return what was seen from some time on."""
+        return _observations(self._from(from_s), self.min_score)
+
+    def _from(self, from_s: float) -> Keypoints2D:
         time_s = np.where(self.detections.time_s >= from_s, self.detections.time_s, np.nan)
-        return _observations(replace(self.detections, time_s=time_s), self.min_score)
+        return replace(self.detections, time_s=time_s)
 
 
 def _observations(detections: Keypoints2D, min_score: float) -> Observations:

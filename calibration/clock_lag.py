@@ -80,6 +80,8 @@ def _costs(
         squared = np.where(seen, squared_lengths(at_px - xy_px, seen), np.nan)
     n_left = np.isfinite(squared).sum(1)
     is_told = n_left >= MIN_LEFT_SHARE * part.seen[camera].sum()
+    if not is_told.any():
+        return nothing
     squared, lags = squared[is_told], lags[is_told]
     scale_px = max(MIN_SIGMA_PX, float(np.sqrt(np.nanmedian(squared, axis=1).min())) / 1.1774)
     return lags, np.nanmean(np.log1p(squared / (CAUCHY * scale_px) ** 2), axis=1)

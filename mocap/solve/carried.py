@@ -13,7 +13,8 @@ from mocap.solve.motion import MAX_SIGMA_M
 from mocap.solve.uncertainty import body_misfit_m
 
 UNMEASURED_SIGMA_M = 0.05
-"""Uncertainty of a landmark that was never measured: its place on the reference body."""
+"""Least uncertainty of a landmark that was never measured: its place on the reference body. Joints that nothing drives
+add theirs."""
 GAP_ACCELERATION_M_S2 = 10.0
 """How fast uncertainty grows in gaps: half this times the squared time to the nearest measurement."""
 
@@ -64,7 +65,7 @@ def carried_keypoints(
         gap = source[:, k] == Source.MISSING
         source[gap, k] = Source.INTERPOLATED if k in measured else Source.SOLVED
         if k not in measured:
-            source[:, k], sigma[:, k] = Source.SOLVED, UNMEASURED_SIGMA_M
+            source[:, k], sigma[:, k] = Source.SOLVED, np.maximum(sigma[:, k], UNMEASURED_SIGMA_M)
     return Points3D(keypoint_set, points.time_s, xyz, np.where(source == Source.MISSING, np.nan, sigma), source)
 
 

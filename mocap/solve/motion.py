@@ -120,7 +120,7 @@ def fit_motion(
         return p.pose, spread_m
     first = first_prior(p.pose, p.dof, p.fps)
     free = dict(in_windows(lambda window: fit_freely(p, window, first), n_frames, p.fps, progress))
-    poses = _poses_of(list(free.items()), p, first.range_rad)
+    poses = _poses_of(list(free.items()), p, first)
     uncertain = p.dof if root_sigma_m is None else replace(p.dof, root_sd_m=root_sigma_m)
 
     def fit(window: Window) -> tuple[Pose, np.ndarray]:
@@ -141,7 +141,7 @@ def fit_motion(
 
 
 def _poses_of(
-    found: Sequence[tuple[Window, tuple[Pose, MotionPrior]]], problem: MotionProblem, range_rad: np.ndarray
+    found: Sequence[tuple[Window, tuple[Pose, MotionPrior]]], problem: MotionProblem, first: MotionPrior
 ) -> UsualPoses:
     """Return which poses the take takes, from what windows found of their own frames."""
     angle, observed, power = [], [], []
@@ -151,5 +151,7 @@ def _poses_of(
         every = np.pad(prior.observed[:, N_TRANSLATION:], ((1, 1), (0, 0)), mode="edge")
         observed.append(every[window.keep])
         power.append(prior.usual[N_TRANSLATION:] ** 2)
-    level = np.sqrt(np.mean(power, axis=0))
-    return usual_poses(np.concatenate(angle), np.concatenate(observed), range_rad, level, problem.fps)
+    level, seen = np.sqrt(np.mean(power, axis=0)), np.concatenate(observed)
+    # what nobody ever sees did not stay where the first pose has it: it may be anywhere in its range
+    range_rad = np.where(seen.any(0) | np.isinf(first.range_rad), first.range_rad, problem.dof.prior_rad)
+    return usual_poses(np.concatenate(angle), seen, range_rad, first.centre_rad, level, problem.fps)

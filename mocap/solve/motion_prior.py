@@ -139,8 +139,10 @@ class MotionPrior:
     def of_moment(self, acceleration: np.ndarray, known: np.ndarray, fps: float) -> np.ndarray:
         """Return the level [frame-2 3+dof] that accelerations of so much known share speak for, with the usual one."""
         length = max(3, round(LOCAL_S * fps))
-        above = uniform_filter1d(acceleration**2, length, axis=0, mode="nearest") * length + SHRINKAGE * self.usual**2
-        below = uniform_filter1d(known, length, axis=0, mode="nearest") * length + SHRINKAGE
+        # running sums round to a little less than nothing, hence the limits
+        power, share = (uniform_filter1d(v, length, axis=0, mode="nearest") for v in (acceleration**2, known))
+        above = np.maximum(power, 0.0) * length + SHRINKAGE * self.usual**2
+        below = np.maximum(share, 0.0) * length + SHRINKAGE
         return within_range(np.sqrt(above / below), fps)
 
     def with_evidence(self, hessian: np.ndarray, fps: float) -> MotionPrior:
@@ -161,7 +163,8 @@ def first_prior(pose: Pose, dof: Freedom, fps: float) -> MotionPrior:
     n = len(pose.root_m)
     moved = in_parts(lambda part: pose.frames(slice(part.start, part.stop + 1)).velocities(dof), n - 1, PART_FRAMES)
     squared = np.diff(np.concatenate(moved), axis=0) ** 2
-    local = uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest")
+    # a running sum rounds: of what stops moving it leaves a little less than nothing
+    local = np.maximum(uniform_filter1d(squared, max(3, round(0.5 * fps)), axis=0, mode="nearest"), 0.0)
     usual = np.median(local, axis=0)
     angle = np.concatenate(in_parts(lambda part: pose.frames(part).angles(dof), n, PART_FRAMES))
     spread = np.minimum(np.maximum(angle.std(0), MIN_RANGE_RAD), dof.prior_rad)

@@ -4,7 +4,8 @@ Along time the solve is a chain: every frame has data with curvature H (per degr
 second differences are held with weight W. In coordinates that whiten W, each eigenvalue of H is a scalar chain whose
 error under noise in runs is known (`kernels.chain`). That is exact in the middle of a steady stretch and needs no
 inverse of the whole band. Where evidence comes and goes, each degree's own chain says exactly what the frames around
-are worth, and that much is added to H; over gaps with the prior that the take's own bridges support.
+are worth, and that much is added to H; over gaps with the prior that the take's own bridges support. What holds a frame
+to the take's usual poses counts as data of the frame; over gaps that and the bridges make sigma rather too wide.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def keypoint_sigma(
     curvature, axes = np.linalg.eigh(whitened)
     curvature = np.maximum(curvature, NOTHING)
     noise = seen.noise(curvature, n_frames)
-    # noise in runs comes with a frame's own data; what the frames around are worth is exact already
+    # noise in runs comes with a frame's own data (what usual poses add to it is small where there is any); what the
+    # frames around are worth is exact already
     is_own = np.clip((axes * (own @ axes)).sum(1) / curvature, 0.0, 1.0)
     error = is_own * LESS_THAN_WHITE * error_variance(curvature, noise) + (1 - is_own) * error_variance(curvature)
     half = level[:, :, None] * axes * np.sqrt(error)[:, None, :]
@@ -126,8 +128,8 @@ def body_misfit_m(
 def _borrowed(own: np.ndarray, level: np.ndarray, frames: np.ndarray, prior: MotionPrior, n_frames: int) -> np.ndarray:
     """Return what the frames around add [n dof] to the whitened curvature `own` [n dof dof] at `frames`.
 
-    In a gap a steady chain of no data would know nothing; the true one knows its ends, and the degree's range. level
-    [n dof] at `frames`; each degree on its own.
+    In a gap a steady chain of no data would know nothing; the true one knows its ends, and the degree's range or, once
+    it is learned, what `own` has of the usual poses. level [n dof] at `frames`; each degree on its own.
     """
     n_dof = own.shape[1]
     steady = 1.0 / np.einsum("fii->fi", np.linalg.inv(own + 1e-9 * np.eye(n_dof)))

@@ -22,8 +22,9 @@ OWN_DRAWS = 20.0
 HELD = 0.67
 """Of the weight that would hold white accelerations to the learned variance: limbs that swing do not stop half-way. On
 recorded motion more is better, on legs and arms that swing like a pendulum less."""
-MIN_SD_RAD = np.radians(0.5)
-"""No combination of angles varies less: skin, cloth and detectors do not tell of that."""
+LEAST_EIGENVALUE = 0.01
+"""Of a correlation matrix; below it, correlations are lowered: those of pairs that were seen at different times may
+contradict each other, and what they leave no room for is no habit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class UsualPoses:
     def pull(self, pose: Pose, dof: Freedom) -> tuple[np.ndarray, np.ndarray]:
         """Return the prior's Gauss-Newton terms of poses: curvature [frame dof dof] and gradient [frame dof]."""
         off = pose.angles(dof) - self.centre_rad
-        n = len(self.centre_rad)
+        n = np.count_nonzero(np.diag(self.precision))
+        # with as many degrees of freedom as angles: the usual pose, at a squared distance of n, has weight 1
         weight = 2 * n / (n + ((off @ self.precision) * off).sum(-1))
         return weight[:, None, None] * self.per_frame, weight[:, None] * (off @ self.per_frame)
 
@@ -52,34 +54,31 @@ class UsualPoses:
 
 
 def usual_poses(
-    angle_rad: np.ndarray, observed: np.ndarray, range_rad: np.ndarray, level: np.ndarray, fps: float
+    angle_rad: np.ndarray,
+    observed: np.ndarray,
+    range_rad: np.ndarray,
+    centre_rad: np.ndarray,
+    level: np.ndarray,
+    fps: float,
 ) -> UsualPoses:
-    """Learn from angles [frame dof] where they were observed [frame dof]; `range_rad` [dof] as they were first given.
+    """Learn from angles [frame dof] where they were observed [frame dof].
 
-    level [dof]: standard deviation of second differences per frame^2.
-
-    A degree of infinite range turns all the way round and takes no part. The correlation of two degrees is that of the
-    frames which observe both, and counts the less the fewer these are: shrinkage towards independent degrees by the
-    intensity of Y. Chen, A. Wiesel, Y. Eldar and A. Hero, "Shrinkage algorithms for MMSE covariance estimation", IEEE
-    Trans. Signal Processing 2010, equation 23.
+    range_rad and centre_rad [dof] as they were first given, which counts for OWN_DRAWS and for one draw; a degree of
+    infinite range turns all the way round and takes no part. level [dof]: standard deviation of second differences per
+    frame^2. The correlation of two degrees is that of the frames which observe both, and counts the less the fewer
+    these are.
     """
     centred = np.isfinite(range_rad)
     seen = (observed & centred).astype(float)
-    n_seen = seen.sum(0)
-    centre = (seen * angle_rad).sum(0) / np.maximum(n_seen, 1)
-    off = seen * (angle_rad - centre)
-    together = seen.T @ seen
-    covariance = off.T @ off / np.maximum(together, 1)
-    draws = together / (INDEPENDENT_S * fps)
-    variance, first = np.diag(covariance), np.where(centred, range_rad, 1.0) ** 2
-    own = np.diag(draws)
-    variance = (own * variance + OWN_DRAWS * first) / (own + OWN_DRAWS)
-    sd = np.sqrt(variance)
-    correlation = covariance / np.outer(sd, sd)
-    np.fill_diagonal(correlation, 1.0)
-    covariance = _shrunk(correlation, draws) * np.outer(sd, sd)
-    value, axis = np.linalg.eigh(covariance)
-    value = np.maximum(value, MIN_SD_RAD**2)
+    draws = seen.T @ seen / (INDEPENDENT_S * fps)
+    own, n_seen = np.diag(draws), seen.sum(0)
+    mean = (seen * angle_rad).sum(0) / np.maximum(n_seen, 1)
+    centre = (own * mean + centre_rad) / (own + 1)
+    off = seen * (angle_rad - mean)
+    covariance = off.T @ off / np.maximum(seen.T @ seen, 1)
+    first = np.where(centred, range_rad, 1.0) ** 2
+    sd = np.sqrt((own * np.diag(covariance) + OWN_DRAWS * first) / (own + OWN_DRAWS))
+    value, axis = np.linalg.eigh(_shrunk(covariance / np.outer(sd, sd), draws, centred) * np.outer(sd, sd))
     per_frame = HELD * place_weight(level**2 @ axis**2, value)
     both = np.outer(centred, centred)
     return UsualPoses(
@@ -98,12 +97,19 @@ def place_weight(power: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return (power**0.25 / (np.sqrt(8) * variance)) ** (4 / 3)
 
 
-def _shrunk(correlation: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the correlation [dof dof] known from so many draws [dof dof], shrunk towards the identity."""
-    p = len(correlation)
-    squares, trace = (correlation**2).sum(), np.trace(correlation)
-    excess = max(squares - trace**2 / p, 1e-9)
-    intensity = ((1 - 2 / p) * squares + trace**2) / ((draws + 1 - 2 / p) * excess)
-    out = correlation * (1 - np.clip(intensity, 0.0, 1.0))
+def _shrunk(correlation: np.ndarray, draws: np.ndarray, centred: np.ndarray) -> np.ndarray:
+    """Return the correlation [dof dof] known from so many draws [dof dof], shrunk towards the identity.
+
+    Each by the intensity of Y. Chen, A. Wiesel, Y. Eldar and A. Hero, "Shrinkage algorithms for MMSE covariance
+    estimation", IEEE Trans. Signal Processing 2010, equation 23; then all alike, as far as positive definite takes.
+    """
+    out = correlation.copy()
     np.fill_diagonal(out, 1.0)
-    return out
+    p = int(centred.sum())
+    squares = float((out[np.ix_(centred, centred)] ** 2).sum())
+    intensity = ((1 - 2 / p) * squares + p**2) / ((draws + 1 - 2 / p) * max(squares - p, 1e-9))
+    out *= 1 - np.clip(intensity, 0.0, 1.0)
+    np.fill_diagonal(out, 1.0)
+    least = np.linalg.eigvalsh(out)[0]
+    share = max(0.0, (LEAST_EIGENVALUE - least) / (1 - least)) if least < 1 else 0.0
+    return (1 - share) * out + share * np.eye(len(out))

@@ -112,7 +112,7 @@ def fast_take(rig: CameraRig) -> Keypoints2D:
     return detect([person], rig, Fraction(60), 360, rng, faults=Faults(4.0, 0.05, 0.1, 0.03)).keypoints
 
 
-@pytest.mark.parametrize("shift_ms", [33, -67, 150, -300])
+@pytest.mark.parametrize("shift_ms", [17, 33, -67, 150, -300])
 @pytest.mark.parametrize("n_cameras", [3, 5])
 def test_a_clock_off_by_frames_is_told_and_no_camera_accused(n_cameras: int, shift_ms: int):
     rig = make_rig(n_cameras)
@@ -122,7 +122,7 @@ def test_a_clock_off_by_frames_is_told_and_no_camera_accused(n_cameras: int, shi
     assert result.moved == ()
     assert [d.code for d in result.diagnostics] == ["cameras-unmoved", "camera-clock-off"]
     assert {n for n, c in result.cameras.items() if c.clock_s} == {"cam2"}
-    assert result.cameras["cam2"].clock_s == pytest.approx(-shift_ms / 1000, abs=0.008)
+    assert result.cameras["cam2"].clock_s == pytest.approx(-shift_ms / 1000, abs=0.004)
     assert "mocap sync" in result.diagnostics[1].message
     assert result.after["cam2"].median_px < result.before["cam2"].median_px
 

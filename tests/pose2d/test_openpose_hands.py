@@ -98,7 +98,15 @@ def test_people_of_a_frame_keep_their_own_hands(tmp_path: Path) -> None:
     np.testing.assert_array_equal(xy[1, 26:], np.concatenate([hand(1, 2, 0), hand(1, 2, 1)])[:, :2].astype(np.float32))
 
 
-@pytest.mark.parametrize("arrays", [{}, {"hand_left": [0.0] * 63, "hand_right": [0.0] * 63}, {"hand_left": []}])
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"hand_left": [0.0] * 63, "hand_right": [0.0] * 63},
+        {"hand_left": []},
+        {"hand_left": [10.0, 20.0, -1.0] * 21},
+    ],
+)
 def test_one_camera_that_sees_hands_is_enough_and_none_means_the_body_alone(
     tmp_path: Path, arrays: dict[str, list[float]]
 ) -> None:

@@ -114,3 +114,13 @@ def test_the_process_strays_by_the_range_of_its_degree() -> None:
     first, second = np.diff(np.eye(n), axis=0), np.diff(np.eye(n), 2, axis=0)
     information = by_place * np.eye(n) + by_rate * first.T @ first + prior.usual[-1] ** -2.0 * second.T @ second
     assert np.sqrt(np.linalg.inv(information)[n // 2, n // 2]) == pytest.approx(0.3, rel=0.05)
+
+
+def test_a_degree_that_stops_moving_has_a_level_all_the_same() -> None:
+    """A running sum of squares rounds to less than nothing behind large ones."""
+    angle = np.zeros(400)
+    angle[:150] = 0.7 * np.sin(np.arange(150) / 3.0) + 0.3 * np.random.default_rng(8).normal(size=150)
+    prior = first_prior(_turned(angle), DOF, FPS)
+    assert np.isfinite(prior.level).all()
+    moment = prior.of_moment(_turned(angle).accelerations(DOF), np.full((398, N), 1e-9), FPS)
+    assert np.isfinite(moment).all()

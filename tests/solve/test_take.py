@@ -120,6 +120,17 @@ def test_a_landmark_that_is_never_seen_follows_from_the_body(seen: Keypoints2D, 
     assert "landmarks-not-measured" in [d.code for d in take.diagnostics]
 
 
+def test_an_arm_that_is_never_seen_is_as_uncertain_as_it_is_wrong(
+    seen: Keypoints2D, rig: CameraRig, performer: Performer
+) -> None:
+    names = seen.keypoint_set.names
+    arm = [names.index(n) for n in ("LElbow", "LWrist")]
+    found = _solve(_without(seen, slice(None), arm), rig).keypoints
+    off = (found.xyz_m - performer.points(found.time_s))[:, arm]
+    assert np.sqrt((off**2).mean(1)).max() > 0.05
+    assert (np.sqrt((off**2).mean((0, 2))) < 2 * np.median(found.sigma_m[:, arm], axis=0)).all()
+
+
 def test_one_second_with_one_camera_stays_sane(seen: Keypoints2D, rig: CameraRig, performer: Performer) -> None:
     every = list(range(len(seen.keypoint_set)))
     take = _solve(_without(seen, slice(60, 120), every, slice(1, None)), rig)

@@ -46,7 +46,7 @@ def _hands(entry: Any, path: str) -> list[float]:
             continue
         if len(values) != 3 * N_HAND:
             raise _wrong_hand(path, side, len(values))
-        is_seen = is_seen or any(values[2::3])
+        is_seen = is_seen or any(score > 0 for score in values[2::3])
         both.extend(values)
     return both if is_seen else []
 
