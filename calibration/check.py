@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.check_clocks import clock_behind, clock_s
 from calibration.check_doubt import doubtful_moves, retracted
 from calibration.check_findings import CameraCheck, check_findings
 from calibration.check_take import Take
@@ -27,9 +28,8 @@ from calibration.check_trials import (
     is_large,
     movement,
 )
-from calibration.clock_lag import precise_lag_s
 from calibration.exchange import REDO_SHARE_OF_PICTURE, exchange_finding, misfit_finding, misfit_share
-from calibration.refine_bundle import Fit, Poses, triangulate_robust
+from calibration.refine_bundle import Fit, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
 from calibration.refine_figures import CameraReprojection
 from mocap.core.camera import CameraRig
@@ -179,17 +179,17 @@ def _found_in(share: float, take: Take, progress: Progress) -> _Found:
         if not trials:
             confidence[pose.camera] = pose.confidence
         # A clock that explains more than a movement, but not surely, leaves the movement in doubt as well.
-        is_clock = clock is not None and clock.gain >= pose.gain
-        chosen = clock if is_clock and clock is not None else pose
+        chosen = clock if clock is not None and clock.gain >= pose.gain else pose
+        is_clock = chosen is clock
         if not chosen.is_significant:
             break
         camera, start, freed = chosen.camera, chosen.poses, chosen.free
         if is_clock:
-            lag_s = _clock_s(chosen, share, take, correlation)
+            lag_s = clock_s(chosen, share, take, correlation)
             if abs(lag_s) < MIN_CLOCK_S:
                 break
         else:
-            lag_s = 0.0 if free.clock[camera] else _clock_behind(camera, share, take, fit.poses, free)
+            lag_s = 0.0 if free.clock[camera] else clock_behind(camera, share, take, fit.poses, free)
         if lag_s:
             take = take.later(camera, lag_s)
             obs, freed = take.end(share), free.also(camera, clock=True)
@@ -200,28 +200,6 @@ def _found_in(share: float, take: Take, progress: Progress) -> _Found:
             break
         free, fit, trials[camera] = freed, new, chosen
     return _Found(take, fit, free, trials, confidence)
-
-
-def _clock_s(trial: Trial, share: float, take: Take, correlation: float) -> float:
-    """Return what a trial's clock is to be put on by, as all observations of the last part of the take tell it."""
-    if trial.lag_s:
-        return precise_lag_s(take.for_clocks(share), take.tracks, trial.camera, trial.poses, take.rig)
-    fit = fitted(take.end(share), take.rig, trial.poses, trial.free, correlation)
-    return 0.0 - float(fit.poses.offset_s[trial.camera])
-
-
-def _clock_behind(camera: int, share: float, take: Take, poses: Poses, free: Freedom) -> float:
-    """Return what a camera's clock is to be put on by if that leaves nothing of its movement, else 0.
-
-    A clock that is a frame or two off passes for a movement: velocities of noisy tracks tell of it too little.
-    """
-    lag_s = precise_lag_s(take.for_clocks(share), take.tracks, camera, poses, take.rig)
-    if abs(lag_s) < MIN_CLOCK_S:
-        return 0.0
-    later = take.later(camera, lag_s)
-    obs = later.end(share)
-    left = fitted(obs, take.rig, poses, free.also(camera, pose=True), later.correlation(obs))
-    return 0.0 if is_large(camera, left, take.origin, take.rig) else lag_s
 
 
 def _likeliest(judge: Judge, free: Freedom, ready: np.ndarray, progress: Progress) -> tuple[Trial | None, Trial | None]:

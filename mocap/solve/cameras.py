@@ -3,7 +3,8 @@
 The normal equations are the banded system of the motion with a border of eight unknowns a camera
 (`kernels.camera_terms`). The motion is eliminated, window by window (Schur complement; B. Triggs et al., "Bundle
 adjustment - a modern synthesis", 2000, section 6.1), and what is left is one small system of the cameras alone. The
-performer's bones, joint ranges, smoothness and standing feet so take part in placing the cameras.
+performer's bones, joint ranges, smoothness and standing feet so take part in placing the cameras; what poses the take
+mostly takes (`usual_poses`) does not, because wrong cameras would teach it.
 """
 
 from __future__ import annotations

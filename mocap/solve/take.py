@@ -37,9 +37,9 @@ def solve_take(
 ) -> SolvedTake:
     """Return the solved take of one performer; `performer` is what an earlier take found of the same person's body.
 
-    Cost is linear in frames and nearly independent of
-    cameras; memory is bounded by windows. Raises InputError `take-too-short`, `performer-not-seen` when hips and
-    shoulders are never seen by two cameras, and `looks-apart` when that is because they look at different moments.
+    Cost is linear in frames and nearly independent of cameras; memory is bounded by windows, but for the poses of all
+    frames. Raises InputError `take-too-short`, `performer-not-seen` when hips and shoulders are never seen by two
+    cameras, and `looks-apart` when that is because they look at different moments.
     """
     progress = progress or NoProgress()
     points, timeline, detections = reconstructed.points, reconstructed.timeline, reconstructed.detections
