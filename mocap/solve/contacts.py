@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import binary_closing, binary_opening, minimum_filter1d, uniform_filter1d
+from scipy.special import ndtr
 
 CONTACT_JOINTS = ("LeftFoot", "LeftToeBase", "RightFoot", "RightToeBase")
 MAX_SPEED_M_S = 0.25
@@ -14,9 +15,18 @@ SPEED_S = 1 / 30
 """Speeds are differences over this time to either side: shorter, noise passes for motion."""
 OTHER_SHARE = 0.25
 """How much the foot's other point counts in a point's speed: a sole stands as one, and noise of the two differs."""
-MAX_SHARED_SPEED_M_S = 0.31
-"""Above MAX_SPEED_M_S, because the other point of a foot that rolls is the faster one. Both chosen on synthetic takes:
-other seeds of the clip that the benchmark walks, and two other clips."""
+MAX_OTHER_SPEED_M_S = 0.7
+"""A point that moves faster tells no more of the other than that the foot is on its way."""
+USUAL_SPEED_M_S = 0.30
+"""Of a point at the edge of contact: above MAX_SPEED_M_S, because the other point of a foot that rolls is the faster
+one. This, the two errors and the probability below are chosen on synthetic takes: other seeds of the clip that the
+benchmark walks, and two other clips."""
+SPEED_SIGMA_M_S = 0.08
+HEIGHT_SIGMA_M = 0.004
+"""Errors of a solved point's speed and height, 1 sd, of four to eight cameras."""
+MIN_PROBABILITY = 0.47
+"""Half of the best F1 gives the best F1 (Z. Lipton et al., "Optimal thresholding of classifiers to maximize F1
+measure", 2014, theorem 1)."""
 MAX_RISE_M = 0.03
 """Above the point's own lowest still place in the two seconds around: a heel's landmark does not touch the floor."""
 MAX_HEIGHT_M = 0.10
@@ -50,15 +60,21 @@ def contacts(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray
     """Return [frame point] whether each heel or toe [frame point 3] of the solved motion is in contact.
 
     Heel and toe of a foot lie side by side. A point is in contact where it is less than MAX_CONTACT_HEIGHT_M above its
-    support and, with its share of the foot's other point, slower than MAX_SHARED_SPEED_M_S over it. The support is the
-    floor; where the point's lowest still place in the two seconds around lies well above the floor (a beam, a step), it
-    is that place. A foot above the hips [frame 3] supports nothing.
+    support and slow. How probable that is follows from the errors of height and speed, and a foot stands where one of
+    its points probably does. The support is the floor; where the point's lowest still place in the two seconds around
+    lies well above the floor (a beam, a step), it is that place. A foot above the hips [frame 3] supports nothing.
     """
-    heights, slow = points_m[..., 2], _shared_speed(points_m, fps) < MAX_SHARED_SPEED_M_S
-    own = _running_minimum(np.where(slow, heights, np.inf), round(fps))
+    heights, speed, other = points_m[..., 2], _shared_speed(points_m, fps), _other_point(points_m.shape[1])
+    own = _running_minimum(np.where(speed < USUAL_SPEED_M_S, heights, np.inf), round(fps))
     support = np.where(own < MAX_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
-    on = (heights < hips_m[:, 2:]) & slow & (heights < support + MAX_CONTACT_HEIGHT_M)
-    on &= heights < own.min(1, keepdims=True) + MAX_HEIGHT_M
+    may = (heights < hips_m[:, 2:]) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    low = np.where(may, support + MAX_CONTACT_HEIGHT_M - heights, -np.inf)
+    alone = ndtr(low / HEIGHT_SIGMA_M) * ndtr((USUAL_SPEED_M_S - speed) / SPEED_SIGMA_M_S)
+    foot = np.where(other == np.arange(len(other)), alone, 1 - (1 - alone) * (1 - alone[:, other]))
+    alone, foot = (
+        uniform_filter1d(p, max(1, round(MIN_CONTACT_S * fps)), axis=0, mode="nearest") for p in (alone, foot)
+    )
+    on = (foot > MIN_PROBABILITY) & (alone >= np.minimum(alone[:, other], MIN_PROBABILITY))
     return _without_blinks(on, round(MIN_CONTACT_S * fps))
 
 
@@ -73,9 +89,14 @@ def _horizontal_speed(points_m: np.ndarray, fps: float) -> np.ndarray:
 def _shared_speed(points_m: np.ndarray, fps: float) -> np.ndarray:
     """Return each point's speed [frame point] mixed with that of the foot's other point, where there is one."""
     speed = _horizontal_speed(points_m, fps)
-    own = np.arange(speed.shape[1])
-    other = np.where((own ^ 1) < len(own), own ^ 1, own)
-    return (1 - OTHER_SHARE) * speed + OTHER_SHARE * speed[:, other]
+    of_other = np.minimum(speed, MAX_OTHER_SPEED_M_S)[:, _other_point(speed.shape[1])]
+    return (1 - OTHER_SHARE) * speed + OTHER_SHARE * of_other
+
+
+def _other_point(n_points: int) -> np.ndarray:
+    """Return [point] which point lies on the same foot, itself where none does."""
+    own = np.arange(n_points)
+    return np.where((own ^ 1) < n_points, own ^ 1, own)
 
 
 def _without_blinks(on: np.ndarray, n_frames: int) -> np.ndarray:

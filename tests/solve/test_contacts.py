@@ -78,3 +78,10 @@ def test_a_still_heel_counts_less_while_the_toes_of_its_foot_fly() -> None:
     foot = np.concatenate([still, flying], axis=1)
     assert contacts(still, HIPS, FPS).all()
     assert not contacts(foot, HIPS, FPS).any()
+
+
+def test_a_foot_stands_where_heel_and_toes_both_nearly_do() -> None:
+    nearly, sure, lifted = (_path(np.full(240, h), np.full(240, 0.05)) for h in (0.0515, 0.02, 0.08))
+    assert not contacts(nearly, HIPS, FPS).any()
+    assert contacts(np.concatenate([nearly, nearly], axis=1), HIPS, FPS).all()
+    assert contacts(np.concatenate([lifted, sure], axis=1), HIPS, FPS).tolist() == [[False, True]] * 240
