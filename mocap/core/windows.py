@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,9 @@ for longer is told from one side only, so that neighbours disagree there: `Windo
 OVERLAP_SHARE = 4
 """At most one in so many of MAX_FRAMES: memory stays bounded at any frame rate, and no frame has three windows."""
 MAX_AT_ONCE = 4
-"""Windows in memory at once."""
+"""Windows worked on at once."""
+AHEAD = 2
+"""For each of those, windows begun or waiting whose results nobody took yet: a slow one does not keep threads idle."""
 
 Result = TypeVar("Result")
 
@@ -96,11 +99,15 @@ def in_windows(
     The progress is advanced by one for each. NumPy lets go of the interpreter while it works on arrays of this size.
     """
     cuts = windows(n_frames, fps)
-    with ThreadPoolExecutor(max(1, min(len(cuts), os.cpu_count() or 1, MAX_AT_ONCE))) as pool:
-        futures = [pool.submit(work, window) for window in cuts]
+    n_workers = max(1, min(len(cuts), os.cpu_count() or 1, MAX_AT_ONCE))
+    with ThreadPoolExecutor(n_workers) as pool:
+        # a future keeps its result: few are ahead of what was taken, and those that were taken are let go of
+        waiting = iter(cuts)
+        futures = deque(pool.submit(work, window) for window in islice(waiting, AHEAD * n_workers))
         try:
-            for window, future in zip(cuts, futures, strict=True):
-                yield window, future.result()
+            for window in cuts:
+                yield window, futures.popleft().result()
+                futures.extend(pool.submit(work, later) for later in islice(waiting, 1))
                 progress.advance()
         finally:
             # After an error or Ctrl-C the windows that have not begun never begin.

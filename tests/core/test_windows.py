@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import time
+import weakref
+
 import numpy as np
 import pytest
 
 from mocap.core.progress import NoProgress
-from mocap.core.windows import MAX_FRAMES, OVERLAP_S, OVERLAP_SHARE, in_parts, in_windows, windows
+from mocap.core.windows import (
+    AHEAD,
+    MAX_AT_ONCE,
+    MAX_FRAMES,
+    OVERLAP_S,
+    OVERLAP_SHARE,
+    in_parts,
+    in_windows,
+    windows,
+)
 
 
 @pytest.mark.parametrize("fps", [24.0, 60.0, 1000.0])
@@ -63,6 +75,24 @@ def test_an_error_in_a_window_is_raised_and_windows_that_wait_never_begin() -> N
     with pytest.raises(ZeroDivisionError):
         list(in_windows(work, 200 * MAX_FRAMES, 60.0, NoProgress()))
     assert len(begun) < 200
+
+
+def test_few_results_are_in_memory_at_once() -> None:
+    class Result:
+        pass
+
+    made: weakref.WeakSet[Result] = weakref.WeakSet()
+
+    def work(window: object) -> Result:
+        result = Result()
+        made.add(result)
+        return result
+
+    most = 0
+    for _ in in_windows(work, 60 * MAX_FRAMES, 60.0, NoProgress()):
+        time.sleep(0.002)  # a reader slower than the windows
+        most = max(most, len(made))
+    assert most <= AHEAD * MAX_AT_ONCE + 2
 
 
 def test_parts_come_in_order_and_leave_no_frame_out() -> None:
