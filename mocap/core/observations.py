@@ -127,15 +127,20 @@ class Observations:
         step = [np.median(gap) if len(gap := np.diff(f[np.isfinite(f)])) else 1.0 for f in self.frame]
         return fps / np.maximum(np.array(step, float), 1e-9)
 
-    def on_timeline(self, values: np.ndarray, n_frames: int) -> np.ndarray:
-        """Return the sum over cameras of values [camera frame ...] at their nearest master frames [frame ...]."""
-        out = np.zeros((n_frames, *values.shape[2:]))
+    def n_views(self, which: np.ndarray, n_frames: int) -> np.ndarray:
+        """Return how many cameras [frame keypoint] have one of these observations [camera frame keypoint], bool.
+
+        At their nearest master frames. A camera faster than the timeline counts once, for all its frames there are.
+        """
+        out = np.zeros((n_frames, which.shape[2]))
         for c, nearest in enumerate(self.nearest_frame(n_frames)):
-            inside = nearest >= 0
-            if inside.all() and len(nearest) == n_frames and (np.diff(nearest) == 1).all():
-                out += values[c]
-            else:
-                np.add.at(out, nearest[inside], values[c][inside])
+            if len(nearest) == n_frames and (nearest == np.arange(n_frames)).all():
+                out += which[c]
+                continue
+            frame, keypoint = np.nonzero(which[c] & (nearest >= 0)[:, None])
+            has = np.zeros(out.shape, bool)
+            has[nearest[frame], keypoint] = True
+            out += has
         return out
 
 

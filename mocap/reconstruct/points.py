@@ -143,7 +143,7 @@ class _Trajectories:
     def views(self) -> np.ndarray:
         """[frame keypoint] number of views used, at the frame or before and after one that another looks at."""
         o, used = self.observations, self.weight > INLIER
-        count = o.on_timeline(used.astype(float), self.n_frames)
+        count = o.n_views(used, self.n_frames)
         for camera, between in enumerate(o.looks(self.n_frames, self.fps).between):
             count[between.frame] += between.both(used[camera])
         return count

@@ -159,8 +159,8 @@ def agreeing_elsewhere(
     column = np.full((len(nearest), n_frames), -1)
     for c, row in enumerate(nearest):
         column[c, row[row >= 0]] = np.flatnonzero(row >= 0)
-    count = o.on_timeline(rejected.astype(float), n_frames)
-    n_seen = o.on_timeline(o.seen.astype(float), n_frames)
+    count = o.n_views(rejected, n_frames)
+    n_seen = o.n_views(o.seen, n_frames)
     shown = np.zeros(o.seen.shape, bool)
     frames, k = np.nonzero((count >= 2) & (2 * count >= n_seen))
     if len(frames) == 0:

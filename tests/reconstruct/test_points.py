@@ -90,6 +90,21 @@ def test_cameras_between_frames_count_at_their_own_times(performer: Performer) -
     assert np.nanmean(ignored) > 3 * np.nanmean(error)
 
 
+def test_a_fast_camera_alone_measures_nothing(performer: Performer) -> None:
+    rig = ring_rig(3, np.random.default_rng(13))
+    seen = detect([performer], rig, 2 * FPS, 2 * N_FRAMES, np.random.default_rng(14), faults=Faults(noise_px=1.0))
+    k, half = seen.keypoints, slice(N_FRAMES, None)
+    xy, score, time_s = k.xy_px.copy(), k.score.copy(), np.asarray(k.time_s).copy()
+    for values, nothing in ((xy, np.nan), (score, 0.0), (time_s, np.nan)):  # the others take every other frame
+        values[1:, :N_FRAMES] = values[1:, ::2]
+        values[1:, half] = nothing
+    xy[1:, 60:110], score[1:, 60:110] = np.nan, 0.0
+    detections = Keypoints2D(k.keypoint_set, k.camera_names, xy, score, time_s)
+    source = reconstruct_points(detections, rig, common_timeline(time_s, FPS)).points.source
+    assert (source[62:108] != Source.MEASURED).all()
+    assert (source[:58] == Source.MEASURED).mean() > 0.9
+
+
 def test_windows_join_without_a_seam(performer: Performer, monkeypatch: pytest.MonkeyPatch) -> None:
     rig, seen, timeline = _take(performer, 5, noise_px=2.0, outlier_share=0.05)
     whole = reconstruct_points(seen.keypoints, rig, timeline).points.xyz_m
