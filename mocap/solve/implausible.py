@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.limbs import stretches
 from mocap.core.observations import Observations
 from mocap.solve.body import JOINT_NAMES, LANDMARKS, PARENTS
 from mocap.solve.limits import joint_limits
@@ -52,12 +53,6 @@ def acceleration_limit_m_s2(landmark: str) -> float:
     """Return the greatest acceleration that is believed of a landmark."""
     table = _data()["acceleration_m_s2"]
     return float(table.get(landmark, table["default"]))
-
-
-def stretches(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Return first and last index of every run of True in mask [frame]."""
-    edge = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
-    return [(int(a), int(b) - 1) for a, b in edge.reshape(-1, 2)]
 
 
 def inside_body(names: Sequence[str], points_m: np.ndarray, scale: float) -> list[Entry]:

@@ -11,11 +11,12 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from mocap.core.limbs import stretches
 from mocap.core.observations import Observations
 from mocap.kernels.reprojection import normal_equations, residuals_px, unpack_symmetric
 from mocap.kernels.robust import geman_mcclure
 from mocap.kernels.triangulation import triangulate_dlt
-from mocap.solve.implausible import TOO_FAST, Entry, acceleration_limit_m_s2, stretches
+from mocap.solve.implausible import TOO_FAST, Entry, acceleration_limit_m_s2
 
 SUSPECT_M_S2 = 25.0
 """Smoothed points turn a jump into an acceleration of this size or more: there every frame is looked at on its own."""

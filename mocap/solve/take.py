@@ -21,6 +21,7 @@ from mocap.solve.evidence import judge_take
 from mocap.solve.fingers import hardly_seen, solve_fingers
 from mocap.solve.fit import body_points
 from mocap.solve.hand import body_landmarks
+from mocap.solve.hidden import hidden_limbs
 from mocap.solve.motion import fit_motion, n_steps
 from mocap.solve.profile import profile_of
 from mocap.solve.rig import skeleton_of
@@ -75,6 +76,7 @@ def solve_take(
         rejected=evidence.rejected,
         diagnostics=(
             *_findings(reconstructed, [n for n in of if n not in names]),
+            *hidden_limbs(points, keypoints, index),
             *hardly_seen(hands, points.time_s),
             *evidence.diagnostics,
         ),
