@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mocap.core.clock_finding import clock_finding
 from mocap.core.diagnostics import Diagnostic, Severity
 
 
@@ -56,22 +57,5 @@ def check_findings(
         )
         out.append(Diagnostic("camera-move-doubtful", Severity.WARNING, message, {"cameras": list(doubtful)}))
     if clocks:
-        doubt = " With two cameras it may be the other one, the other way." if len(cameras) == 2 else ""
-        out.append(clock_finding(clocks, Severity.WARNING, assumed_hz, doubt))
+        out.append(clock_finding(clocks, Severity.WARNING, len(cameras), assumed_hz))
     return tuple(out)
-
-
-def clock_finding(
-    clocks: dict[str, float], severity: Severity, assumed_hz: float | None = None, more: str = ""
-) -> Diagnostic:
-    """Return the finding that clocks are off. clocks: by how many seconds they are to be put on, by camera."""
-    text = ", ".join(
-        f"{name} by " + (f"{s * assumed_hz:+.1f} frames" if assumed_hz else f"{1e3 * s:+.0f} ms")
-        for name, s in clocks.items()
-    )
-    message = (
-        f"Clocks seem off, which explains the keypoints better than a movement; to be corrected: {text}.{more} "
-        "Synchronise the take (mocap sync) and give its clocks (--times), or let the solve find them "
-        "(--solve-for clocks)."
-    )
-    return Diagnostic("camera-clock-off", severity, message, {"clock_s": clocks})

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from calibration.check_findings import clock_finding
 from calibration.refine_align import aligned
 from calibration.refine_bundle import Fit, Poses, adjust, residuals_px, triangulate_robust
 from calibration.refine_certainty import CameraCertainty, certainty
@@ -20,6 +19,7 @@ from calibration.refine_figures import CameraReprojection, error_correlation, ov
 from calibration.refine_judge import held_out_gain, is_fitted
 from calibration.refine_observations import Observations, gather
 from mocap.core.camera import CameraRig
+from mocap.core.clock_finding import clock_finding
 from mocap.core.diagnostics import Diagnostic, Severity
 from mocap.core.errors import InputError
 from mocap.core.keypoints import Keypoints2D
@@ -127,9 +127,9 @@ def _judged_clocks(work: _Work, solver: ClockSolver) -> tuple[_Work, tuple[Diagn
     if not wrong_s.any():
         return work, ()
     clocks = {n: float(s) for n, s in zip(work.used.names, wrong_s, strict=True) if s}
-    more = " With two cameras it may be the other one, the other way." if work.free.sum() == 2 else ""
-    more += " The cameras were judged as if that was done; mocap calibrate refine --clocks solves the clocks too."
-    return replace(work, obs=solver.observed(wrong_s)), (clock_finding(clocks, Severity.QUALITY, more=more),)
+    more = " The cameras were judged as if that was done; mocap calibrate refine --clocks solves the clocks too."
+    found = clock_finding(clocks, Severity.QUALITY, int(work.free.sum()), more=more)
+    return replace(work, obs=solver.observed(wrong_s)), (found,)
 
 
 def _refine(

@@ -16,6 +16,7 @@ from mocap.core.skeleton import Motion
 from mocap.core.take import PointsResult, SolvedTake
 from mocap.kernels.rotations import quat_continuous
 from mocap.solve.carried import Carried, carried_keypoints
+from mocap.solve.clocks import late_clocks
 from mocap.solve.contacts import CONTACT_JOINTS, contacts
 from mocap.solve.evidence import judge_take
 from mocap.solve.fingers import hardly_seen, solve_fingers
@@ -63,6 +64,8 @@ def solve_take(
     evidence = set_aside(
         start.screened, evidence, names, index, keypoints, start.observations, start.sigma_px, float(timeline.fps)
     )
+    solved_m = keypoints.xyz_m[:, index]
+    late = late_clocks(rig.names, start.observations, start.sigma_px, solved_m, float(timeline.fps))
     return SolvedTake(
         subject=subject,
         rig=rig,
@@ -76,6 +79,7 @@ def solve_take(
         rejected=evidence.rejected,
         diagnostics=(
             *_findings(reconstructed, [n for n in of if n not in names]),
+            *late,
             *hidden_limbs(points, keypoints, index),
             *hardly_seen(hands, points.time_s),
             *evidence.diagnostics,

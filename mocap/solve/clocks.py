@@ -1,0 +1,107 @@
+"""Cameras whose clocks are off: their residuals follow the performer's motion.
+
+Cameras' clocks and places are unknowns beside points that are free in every frame, which are eliminated (Schur
+complement; B. Triggs et al., "Bundle adjustment - a modern synthesis", 2000, section 6.1): one Gauss-Newton step from
+the solved motion. That cameras may also stand elsewhere keeps a stale rig from looking like a late clock, and that
+points are free makes good what a late camera pulled them along. All clocks together tell nothing: the most usual one
+is right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mocap.core.clock_finding import clock_finding
+from mocap.core.diagnostics import Diagnostic, Severity
+from mocap.core.observations import Observations
+from mocap.kernels.camera_terms import OFFSET, SHIFT, TURN, camera_terms
+from mocap.kernels.reprojection import robust_terms, unpack_symmetric
+from mocap.kernels.trajectories import sample_cubic
+
+MIN_OFF_S = 0.02
+"""A rolling shutter whose read-out nobody knows looks like half of it; most are quicker than twice this."""
+MIN_SD = 6.0
+SCALE_SQUARED = 400.0
+"""Of the robust loss: what a clock makes of quick limbs is no gross error here."""
+BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 48, 8
+"""A take is looked at in blocks, spread over it: what they say of the clocks scatters as noise in runs makes it."""
+PRIOR_TURN_RAD, PRIOR_SHIFT_M, PRIOR_OFFSET_S = np.radians(5.0), 0.3, 1.0
+POINT_SD_M = 0.3
+"""How far a point may be from where the solve has it."""
+N = OFFSET + 1
+"""Unknowns of a camera: turn, shift and clock, of `kernels.camera_terms`."""
+
+
+def late_clocks(
+    cameras: tuple[str, ...], observations: Observations, sigma_px: np.ndarray, points_m: np.ndarray, fps: float
+) -> list[Diagnostic]:
+    """Return the finding that names cameras whose clocks are off by more than MIN_OFF_S; none if none is.
+
+    observations and sigma_px [camera frame landmark], points_m [frame landmark 3] solved. With two cameras either may
+    be the wrong one.
+    """
+    off_s, sd_s = clock_offsets(observations, sigma_px, points_m, fps)
+    is_off = (np.abs(off_s) > MIN_OFF_S) & (np.abs(off_s) > MIN_SD * sd_s)
+    if not is_off.any():
+        return []
+    off = {cameras[c]: round(float(off_s[c]), 4) for c in np.flatnonzero(is_off)}
+    return [clock_finding(off, Severity.WARNING, len(cameras), more=" Large ones are larger still.")]
+
+
+def clock_offsets(
+    observations: Observations, sigma_px: np.ndarray, points_m: np.ndarray, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much each camera's clock is to be put on, and the standard deviation of that, in s [camera].
+
+    Arguments as in `late_clocks`. Against the median of all cameras, of two against the first. One linear step: it
+    falls short of what is large (100 ms by a fifth). Cost and memory do not grow with the take beyond MAX_BLOCKS.
+    """
+    n_cameras, n_frames = len(observations.frame), len(points_m)
+    length = max(1, min(round(BLOCK_S * fps), n_frames // MIN_BLOCKS))
+    starts = np.arange(0, n_frames - length + 1, length)
+    if len(starts) > MAX_BLOCKS:
+        starts = starts[np.linspace(0, len(starts) - 1, MAX_BLOCKS).astype(int)]
+    blocks = [_block(observations, sigma_px, points_m, fps, low, low + length) for low in starts.tolist()]
+    precision = np.empty(N)
+    precision[TURN], precision[SHIFT], precision[OFFSET] = PRIOR_TURN_RAD**-2, PRIOR_SHIFT_M**-2, PRIOR_OFFSET_S**-2
+    covariance = np.linalg.inv(np.sum([h for h, _ in blocks], axis=0) + np.diag(np.tile(precision, n_cameras)))
+    step = -covariance @ np.sum([s for _, s in blocks], axis=0)
+    # how the blocks contradict each other (P. Huber, "The behavior of maximum likelihood estimates under nonstandard
+    # conditions", 1967, section 4)
+    score = np.stack([s + h @ step for h, s in blocks])
+    spread = covariance @ (score.T @ score) @ covariance
+    at = OFFSET + N * np.arange(n_cameras)
+    usual = step[at[0]] if n_cameras == 2 else np.median(step[at])
+    return step[at] - usual, np.sqrt(np.diag(spread)[at])
+
+
+def _block(
+    observations: Observations, sigma_px: np.ndarray, points_m: np.ndarray, fps: float, low: int, high: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what master frames low..high-1 say of the cameras, N unknowns each: hessian [n n] and slope [n]."""
+    o, index = observations.window(low, high)
+    sigma_px = sigma_px[np.arange(len(index))[:, None], np.maximum(index, 0)]
+    around = points_m[max(low - 2, 0) : high + 2]
+    n, shape = N * len(index), (high - low, points_m.shape[1])
+    hessian, slope = np.zeros((n, n)), np.zeros(n)
+    information, gradient, border = (np.zeros((*shape, *more)) for more in ((6,), (3,), (3, n)))
+    for c, nearest in enumerate(o.nearest_frame(high - low)):
+        mine, at = slice(N * c, N * (c + 1)), nearest[nearest >= 0]
+        frame = np.nan_to_num(o.frame[c]) + low - max(low - 2, 0)
+        place = sample_cubic(around, frame)
+        velocity_m_s = (sample_cubic(around, frame + 0.5) - sample_cubic(around, frame - 0.5)) * fps
+        px_per_unit = np.where((nearest >= 0)[:, None], o.px_per_unit[c], 0.0)
+        seen = (o.xy[c], px_per_unit, sigma_px[c], SCALE_SQUARED, o.R_cam_from_world[c], o.t_cam_from_world_m[c])
+        packed, pull, _ = robust_terms(place, *seen)
+        own, push, coupling = camera_terms(place, velocity_m_s, np.zeros(len(frame)), *seen)
+        hessian[mine, mine], slope[mine] = own[:N, :N], push[:N]
+        for total, terms in (
+            (information, packed.transpose(1, 2, 0)),
+            (gradient, pull.transpose(1, 2, 0)),
+            (border[..., mine], coupling[..., :N]),
+        ):
+            np.add.at(total, at, terms[nearest >= 0])
+    both = np.concatenate([border, gradient[..., None]], axis=-1)
+    held = unpack_symmetric(information) + POINT_SD_M**-2 * np.eye(3)
+    taken = border.reshape(-1, n).T @ np.linalg.solve(held, both).reshape(-1, n + 1)
+    return hessian - taken[:, :n], slope - taken[:, n]

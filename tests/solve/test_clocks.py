@@ -1,0 +1,117 @@
+"""Clocks that are off are named, by the solve of a take; those of cameras that stand elsewhere are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mocap.core.camera import CameraRig
+from mocap.core.diagnostics import Diagnostic
+from mocap.core.keypoints import Keypoints2D
+from mocap.core.observations import common_timeline, observe
+from mocap.kernels.rotations import quat_exp, quat_to_matrix
+from mocap.reconstruct.points import reconstruct_points
+from mocap.solve.clocks import MIN_OFF_S, clock_offsets
+from mocap.solve.take import solve_take
+from mocap.synth.detections import Faults, detect
+from mocap.synth.performer import Performer
+from mocap.synth.rig import ring_rig
+
+FPS, N_FRAMES = Fraction(60), 300
+Scene = Callable[[int], tuple[CameraRig, Keypoints2D]]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    performer = Performer.random(np.random.default_rng(51))
+
+    def made(n_cameras: int) -> tuple[CameraRig, Keypoints2D]:
+        rig = ring_rig(n_cameras, np.random.default_rng(52))
+        faults = Faults(noise_px=2.0, outlier_share=0.08, dropout_share=0.1)
+        return rig, detect([performer], rig, FPS, N_FRAMES, np.random.default_rng(53), faults=faults).keypoints
+
+    return made
+
+
+def _late(detections: Keypoints2D, camera: int, late_s: float) -> Keypoints2D:
+    time_s = np.asarray(detections.time_s).copy()
+    time_s[camera] += late_s
+    return replace(detections, time_s=time_s)
+
+
+def _moved(rig: CameraRig, camera: int) -> CameraRig:
+    """Return the rig with one camera turned by 1 degree and shifted by 5 cm."""
+    cameras = list(rig.cameras)
+    turn, c = quat_to_matrix(quat_exp(np.radians([0.6, -0.6, 0.5]))), cameras[camera]
+    cameras[camera] = c.with_extrinsics(turn @ c.R_cam_from_world, c.t_cam_from_world_m + [0.03, 0.03, -0.03])
+    return CameraRig(tuple(cameras))
+
+
+def _findings(rig: CameraRig, detections: Keypoints2D) -> list[Diagnostic]:
+    timeline = common_timeline(detections.time_s, FPS)
+    take = solve_take(rig, reconstruct_points(detections, rig, timeline))
+    return [d for d in take.diagnostics if d.code == "camera-clock-off"]
+
+
+@pytest.mark.parametrize(("n_cameras", "camera", "late_s"), [(3, 2, 0.05), (4, 1, -0.1), (8, 0, 0.05)])
+def test_the_late_camera_is_named_and_by_how_much(scene: Scene, n_cameras: int, camera: int, late_s: float) -> None:
+    rig, detections = scene(n_cameras)
+    (found,) = _findings(rig, _late(detections, camera, late_s))
+    ((name, to_correct_s),) = found.data["clock_s"].items()
+    assert name == rig.names[camera]
+    assert 0.6 < -to_correct_s / late_s < 1.1
+
+
+def test_of_two_cameras_it_is_said_that_either_may_be_wrong(scene: Scene) -> None:
+    rig, detections = scene(2)
+    (found,) = _findings(rig, _late(detections, 1, 0.05))
+    assert list(found.data["clock_s"]) == [rig.names[1]]
+    assert "it may be the other one" in found.message
+
+
+@pytest.mark.parametrize("n_cameras", [2, 3, 4])
+def test_clocks_that_agree_are_not_accused(scene: Scene, n_cameras: int) -> None:
+    assert _findings(*scene(n_cameras)) == []
+
+
+def test_a_camera_that_was_moved_is_no_late_clock_and_does_not_hide_one(scene: Scene) -> None:
+    rig, detections = scene(4)
+    moved = _moved(rig, 2)
+    assert _findings(moved, detections) == []
+    (found,) = _findings(moved, _late(detections, 0, 0.05))
+    assert list(found.data["clock_s"]) == [rig.names[0]]
+
+
+def _offsets(rig: CameraRig, detections: Keypoints2D) -> tuple[np.ndarray, np.ndarray]:
+    timeline = common_timeline(detections.time_s, FPS)
+    points = reconstruct_points(detections, rig, timeline)
+    seen, sigma_px = observe(points.detections, rig, timeline), np.nan_to_num(points.sigma_px, nan=1.0)
+    return clock_offsets(seen, sigma_px, np.nan_to_num(points.points.xyz_m), float(FPS))
+
+
+def test_offsets_scatter_as_their_sigma_says(scene: Scene) -> None:
+    off_s, sd_s = _offsets(*scene(4))
+    assert (np.abs(off_s) < 4 * sd_s + 1e-6).all()
+    assert (sd_s < MIN_OFF_S / 6).all()
+
+
+def test_where_a_camera_stands_does_not_shift_its_clock(scene: Scene) -> None:
+    rig, detections = scene(3)
+    short = detections.cut(np.zeros(3, int), np.full(3, 120))
+    off_s, _ = _offsets(_moved(rig, 2), short)
+    assert np.abs(off_s).max() < 0.008
+
+
+def test_of_who_stands_still_no_clock_is_told() -> None:
+    rig = ring_rig(4, np.random.default_rng(52))
+    performer = Performer.random(np.random.default_rng(51), stride=0.0)
+    seen = detect([performer], rig, FPS, 1, np.random.default_rng(53), faults=Faults(noise_px=0.0)).keypoints
+    rng = np.random.default_rng(54)
+    xy_px = np.repeat(seen.xy_px, N_FRAMES, axis=1) + rng.normal(0.0, 2.0, (4, N_FRAMES, 1, seen.xy_px.shape[3], 2))
+    time_s = np.tile(np.arange(N_FRAMES) / float(FPS), (4, 1))
+    still = replace(seen, xy_px=xy_px, score=np.repeat(seen.score, N_FRAMES, axis=1), time_s=time_s)
+    assert _findings(rig, still) == []
