@@ -27,6 +27,7 @@ from mocap.kernels.camera_terms import DRIFT, N_UNKNOWNS, OFFSET, SHIFT, TURN
 from mocap.kernels.rotations import matrix_to_quat, quat_exp, quat_log, quat_to_matrix
 from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.cameras import CameraSystem, camera_system
+from sessions.clock_placing import placed_clocks
 from sessions.config import UNKNOWNS
 
 CAMERAS, CLOCKS = UNKNOWNS
@@ -102,8 +103,9 @@ def solve_cameras(
     `unknowns` of UNKNOWNS. The first camera's clock is kept: a common shift cannot be told. The cost does not grow with
     the take beyond MAX_STRETCHES of STRETCH_S. Raises what `solve_take` raises.
     """
-    work = _Work(rig, timeline, unknowns)
-    found, covariance = SolvedCameras(rig, False, {}), np.linalg.inv(work.prior)
+    start = SolvedCameras(rig, False, _far_off(rig, detections, timeline) if CLOCKS in unknowns else {})
+    work = _Work(start, timeline, unknowns)
+    found, covariance = start, np.linalg.inv(work.prior)
     gain = gained = 0.0
     progress.start("Solving cameras with the skeleton", MAX_ROUNDS)
     for _ in range(MAX_ROUNDS):
@@ -111,7 +113,7 @@ def solve_cameras(
         right = system.slope + work.prior @ work.off(found).ravel()
         covariance = np.linalg.inv(system.hessian + work.prior)
         step = -covariance @ right
-        gained = -0.5 * float(right @ step)
+        gained = _gain(step, covariance, work.is_free.ravel())
         gain, found = gain + gained, work.moved(found, np.where(work.is_free, step.reshape(-1, N_UNKNOWNS), 0.0))
         progress.advance()
         if gained < DONE:
@@ -120,18 +122,33 @@ def solve_cameras(
     return work.judged(found, gain, gained, np.sqrt(np.diag(covariance)).reshape(-1, N_UNKNOWNS))
 
 
-class _Work:
-    """What stays the same from round to round."""
+def _far_off(rig: CameraRig, detections: Keypoints2D, timeline: Timeline) -> dict[str, TimeMap]:
+    """Return corrections of the clocks that are far off, as all stretches of the take tell them together."""
+    parts = [_between(detections, low_s, high_s) for low_s, high_s in _stretches(timeline)]
+    return placed_clocks(rig, parts, timeline.fps)
 
-    def __init__(self, rig: CameraRig, timeline: Timeline, unknowns: tuple[str, ...]) -> None:
-        self.rig, self.timeline, self.unknowns = rig, timeline, unknowns
+
+def _gain(step: np.ndarray, covariance: np.ndarray, is_free: np.ndarray) -> float:
+    """Return what a step of the free unknowns adds to the log likelihood, whatever the others then do best."""
+    free = step[is_free]
+    return 0.5 * float(free @ np.linalg.solve(covariance[np.ix_(is_free, is_free)], free))
+
+
+class _Work:
+    """What stays the same from round to round. Where cameras are kept, clocks are found as if they could be off too."""
+
+    def __init__(self, start: SolvedCameras, timeline: Timeline, unknowns: tuple[str, ...]) -> None:
+        self.start, self.rig, self.timeline, self.unknowns = start, start.rig, timeline, unknowns
         self.middle_s = timeline.start_s + 0.5 * timeline.n_frames / float(timeline.fps)
-        sd = np.full((len(rig), N_UNKNOWNS), HELD)
+        sd = np.full((len(self.rig), N_UNKNOWNS), HELD)
+        sd[:, TURN], sd[:, SHIFT] = PRIOR_TURN_RAD, PRIOR_SHIFT_M
+        self.is_free = np.zeros(sd.shape, bool)
         if CAMERAS in unknowns:
-            sd[:, TURN], sd[:, SHIFT] = PRIOR_TURN_RAD, PRIOR_SHIFT_M
+            self.is_free[:, : SHIFT.stop] = True
         if CLOCKS in unknowns:
             sd[1:, OFFSET], sd[1:, DRIFT] = PRIOR_OFFSET_S, PRIOR_DRIFT
-        self.sd, self.is_free, self.prior = sd, sd > HELD, np.diag(sd.ravel() ** -2.0)
+            self.is_free[1:, OFFSET:] = True
+        self.sd, self.prior = sd, np.diag(sd.ravel() ** -2.0)
 
     def system(self, found: SolvedCameras, detections: Keypoints2D, performer: PerformerProfile | None) -> CameraSystem:
         """Return what the stretches of the take say of cameras as they were found so far."""
@@ -149,16 +166,20 @@ class _Work:
         return CameraSystem(np.sum([s.hessian for s in told], axis=0), np.sum([s.slope for s in told], axis=0))
 
     def off(self, found: SolvedCameras) -> np.ndarray:
-        """Return how far cameras and clocks are [camera 8] from where they were given."""
+        """Return how far cameras and clocks are [camera 8] from where the solve found them."""
         out = np.zeros((len(self.rig), N_UNKNOWNS))
         for c, (camera, given) in enumerate(zip(found.rig.cameras, self.rig.cameras, strict=True)):
             turn = camera.R_cam_from_world @ given.R_cam_from_world.T
             out[c, TURN] = quat_log(matrix_to_quat(turn))
             out[c, SHIFT] = camera.t_cam_from_world_m - turn @ given.t_cam_from_world_m
             clock = found.clocks.get(camera.name, TimeMap())
-            out[c, OFFSET] = float(clock.master_time_s(np.array(self.middle_s))) - self.middle_s
+            out[c, OFFSET] = self._shift_s(clock) - self._shift_s(self.start.clocks.get(camera.name, TimeMap()))
             out[c, DRIFT] = 1e-6 * clock.drift_ppm
         return out
+
+    def _shift_s(self, clock: TimeMap) -> float:
+        """Return what a correction does to the middle of the take."""
+        return float(clock.master_time_s(np.array(self.middle_s))) - self.middle_s
 
     def moved(self, found: SolvedCameras, step: np.ndarray) -> SolvedCameras:
         """Return cameras and clocks after a step [camera 8], in the world of the rig as it was given."""
@@ -205,9 +226,20 @@ class _Work:
         return SolvedCameras(found.rig, found.is_rig_moved, clocks, (done,))
 
     def _unmoved(self, why: str, severity: Severity, data: dict[str, float]) -> SolvedCameras:
+        """Return what the solve began with: all as it was given, but clocks that were far off."""
         what = " and ".join(self.unknowns).capitalize()
-        message = f"{what} were left as they were before the skeleton's solve: {why}."
-        return SolvedCameras(self.rig, False, {}, (Diagnostic("cameras-not-solved", severity, message, data),))
+        placed_s = {n: self._shift_s(clock) for n, clock in self.start.clocks.items() if clock.offset_s}
+        if not placed_s:
+            message = f"{what} were left as they were before the skeleton's solve: {why}."
+            return replace(self.start, diagnostics=(Diagnostic("cameras-not-solved", severity, message, data),))
+        each = ", ".join(f"{name} {1e3 * s:+.1f} ms" for name, s in placed_s.items())
+        message = (
+            f"Clocks far off were put right by the motion of the points: {each}. The skeleton moved nothing: {why}."
+        )
+        moved = {name: {"clock_s": s, "clock_sd_s": self.start.clocks[name].sigma_s} for name, s in placed_s.items()}
+        return replace(
+            self.start, diagnostics=(Diagnostic("cameras-solved", severity, message, data | {"moved": moved}),)
+        )
 
     def _moves(
         self, rig: CameraRig, clocks: dict[str, TimeMap], sd: np.ndarray
@@ -225,7 +257,7 @@ class _Work:
                 text += f" {move['turned_deg']:.2f} deg {move['shifted_mm']:.0f} mm"
             if clocks:
                 clock = clocks[after.name]
-                move["clock_s"] = float(clock.master_time_s(np.array(self.middle_s))) - self.middle_s
+                move["clock_s"] = self._shift_s(clock)
                 move["clock_sd_s"], move["drift_ppm"] = clock.sigma_s, clock.drift_ppm
                 text += f" {1e3 * move['clock_s']:+.1f} ms"
             moves[after.name] = move

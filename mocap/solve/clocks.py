@@ -37,15 +37,20 @@ def late_clocks(
 ) -> list[Diagnostic]:
     """Return the finding that names cameras whose clocks are off by more than MIN_OFF_S; none if none is.
 
-    observations and sigma_px [camera frame landmark], points_m [frame landmark 3] solved. With two cameras either may
-    be the wrong one.
+    observations and sigma_px [camera frame landmark], points_m [frame landmark 3] solved, NaN where nobody knows. With
+    two cameras either may be the wrong one.
     """
     off_s, sd_s = clock_offsets(observations, sigma_px, points_m, fps)
-    is_off = (np.abs(off_s) > MIN_OFF_S) & (np.abs(off_s) > MIN_SD * sd_s)
+    is_off = is_clear(off_s, sd_s)
     if not is_off.any():
         return []
     off = {cameras[c]: round(float(off_s[c]), 4) for c in np.flatnonzero(is_off)}
     return [clock_finding(off, Severity.WARNING, len(cameras), more=" Large ones are larger still.")]
+
+
+def is_clear(off_s: np.ndarray, sd_s: np.ndarray) -> np.ndarray:
+    """Return [camera] whether a clock's offset is large, and surely so."""
+    return (np.abs(off_s) > MIN_OFF_S) & (np.abs(off_s) > MIN_SD * sd_s)
 
 
 def clock_offsets(
@@ -90,7 +95,9 @@ def _block(
         frame = np.nan_to_num(o.frame[c]) + low - max(low - 2, 0)
         place = sample_cubic(around, frame)
         velocity_m_s = (sample_cubic(around, frame + 0.5) - sample_cubic(around, frame - 0.5)) * fps
-        px_per_unit = np.where((nearest >= 0)[:, None], o.px_per_unit[c], 0.0)
+        is_known = np.isfinite(place).all(-1) & np.isfinite(velocity_m_s).all(-1)
+        px_per_unit = np.where((nearest >= 0)[:, None] & is_known, o.px_per_unit[c], 0.0)
+        place, velocity_m_s = np.nan_to_num(place), np.nan_to_num(velocity_m_s)
         seen = (o.xy[c], px_per_unit, sigma_px[c], SCALE_SQUARED, o.R_cam_from_world[c], o.t_cam_from_world_m[c])
         packed, pull, _ = robust_terms(place, *seen)
         own, push, coupling = camera_terms(place, velocity_m_s, np.zeros(len(frame)), *seen)

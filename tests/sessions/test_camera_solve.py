@@ -86,6 +86,45 @@ def test_only_what_was_asked_for_moves(rig: CameraRig, seen: Keypoints2D) -> Non
     assert not _solve(_turned(rig, 3, 0.25), seen, "cameras").clocks
 
 
+def _late(seen: Keypoints2D, camera: int, late_s: float) -> Keypoints2D:
+    time_s = seen.time_s.copy()
+    time_s[camera] += late_s
+    return replace(seen, time_s=time_s)
+
+
+@pytest.mark.parametrize(("camera", "late_s"), [(1, 0.1), (0, -0.05)])
+def test_a_clock_that_is_far_off_is_found_too(rig: CameraRig, seen: Keypoints2D, camera: int, late_s: float) -> None:
+    late = _late(seen, camera, late_s)
+    found = _solve(rig, late, "clocks")
+    apart_s = (found.timed(late).time_s - seen.time_s).mean(1)
+    assert apart_s - apart_s[0] == pytest.approx(0, abs=0.003)
+    assert found.clocks[rig.names[0]] == TimeMap(0.0, 0.0, 0.0)
+    (diagnostic,) = found.diagnostics
+    assert diagnostic.code == "cameras-solved"
+    correction_s = -late_s if camera else late_s
+    assert diagnostic.data["moved"][rig.names[camera or 2]]["clock_s"] == pytest.approx(correction_s, abs=0.003)
+
+
+def test_a_clock_far_off_that_nothing_finer_is_found_of_is_put_right_all_the_same(
+    rig: CameraRig, seen: Keypoints2D, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_solve, "MIN_SD", 1e9)
+    late = _late(seen, 2, 0.1)
+    found = _solve(rig, late, "clocks")
+    assert found.timed(late).time_s[2] == pytest.approx(seen.time_s[2], abs=0.004)
+    (diagnostic,) = found.diagnostics
+    assert "The skeleton moved nothing" in diagnostic.message
+    assert list(diagnostic.data["moved"]) == [rig.names[2]]
+
+
+def test_where_a_kept_camera_stands_does_not_shift_its_clock(rig: CameraRig, seen: Keypoints2D) -> None:
+    stale, late = _turned(rig, 3, 0.5), _late(seen, 3, 0.012)
+    found = _solve(stale, late, "clocks")
+    assert not found.is_rig_moved
+    apart_s = (found.timed(late).time_s - seen.time_s).mean(1)
+    assert apart_s == pytest.approx(0, abs=0.002)
+
+
 def test_cameras_that_are_right_stay_to_the_last_bit(rig: CameraRig, seen: Keypoints2D) -> None:
     found = _solve(rig, seen, "cameras", "clocks")
     assert not found.is_rig_moved
