@@ -20,8 +20,8 @@ from mocap.kernels.trajectories import sample_cubic
 
 MIN_OFF_S = 0.02
 """A rolling shutter whose read-out nobody knows looks like half of it; most are quicker than twice this."""
-MIN_SD = 6.0
-SCALE_SQUARED = 400.0
+MIN_SD = 5.0
+SCALE_SQUARED = 1600.0
 """Of the robust loss: what a clock makes of quick limbs is no gross error here."""
 BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 48, 8
 """A take is looked at in blocks, spread over it: what they say of the clocks scatters as noise in runs makes it."""
