@@ -20,6 +20,6 @@ def clock_finding(
     message = (
         "Clocks seem off: keypoints run ahead of the performer's motion or behind it, which a camera that was moved "
         f"does not explain; to be corrected: {text}.{doubt}{more} Synchronise the take (mocap sync) and give its "
-        "clocks (--times), or let the solve find them (--solve-for clocks)."
+        "clocks (--times), or let the solve find them (--solve-for clocks, in a session --set solve_for=clocks)."
     )
     return Diagnostic("camera-clock-off", severity, message, {"clock_s": clocks_s})
