@@ -21,6 +21,7 @@ from mocap.solve.clocks import clock_offsets, is_clear
 
 MAX_ROUNDS = 8
 """A step falls short of what is large, by a fifth at 100 ms; 0.3 s takes five."""
+LEAST_SD_S = 1e-6
 
 
 def placed_clocks(rig: CameraRig, parts: Sequence[Keypoints2D], fps: Fraction) -> dict[str, TimeMap]:
@@ -57,4 +58,4 @@ def _told(rig: CameraRig, part: Keypoints2D, off_s: np.ndarray, fps: Fraction) -
         return None
     seen = observe(found.detections, rig, timeline)
     step_s, sd_s = clock_offsets(seen, np.nan_to_num(found.sigma_px, nan=1.0), found.points.xyz_m, float(fps))
-    return step_s - step_s[0], np.append(1e-9, np.hypot(sd_s[1:], sd_s[0]))
+    return step_s - step_s[0], np.maximum(np.append(0.0, np.hypot(sd_s[1:], sd_s[0])), LEAST_SD_S)

@@ -47,11 +47,12 @@ def hidden_limbs(points: Points3D, keypoints: Points3D, index: Sequence[int]) ->
     found = sorted(_hidden(points, keypoints, index), key=lambda h: (h.from_s, h.limb))
     if not found:
         return []
+    worst = max(found, key=lambda h: h.sigma_mm)
     message = (
-        f"limbs were hidden, seen by fewer than two cameras, in {len(found)} stretches too long to bridge: there the "
-        f"pose is the likeliest between the frames around; the most uncertain: "
-        f"{max(found, key=lambda h: h.sigma_mm).text}. Look at these stretches in the animation; place keypoints by "
-        "hand (mocap edit, move), or film with another camera on that side"
+        f"limbs were hidden, seen by fewer than two cameras, for too long to bridge ({len(found)} "
+        f"stretch{'es' if len(found) > 1 else ''}): there the pose is the likeliest between the frames around; the "
+        f"most uncertain: {worst.text}. Look at these stretches in the animation; place keypoints by hand (mocap edit, "
+        "move), or film with another camera on that side"
     )
     data = {"stretches": [asdict(h) for h in found[:MAX_LISTED]], "n_stretches": len(found)}
     return [Diagnostic("limbs-hidden", Severity.WARNING, message, data)]
