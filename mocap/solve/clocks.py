@@ -49,8 +49,11 @@ def late_clocks(
 
 
 def is_clear(off_s: np.ndarray, sd_s: np.ndarray) -> np.ndarray:
-    """Return [camera] whether a clock's offset is large, and surely so."""
-    return (np.abs(off_s) > MIN_OFF_S) & (np.abs(off_s) > MIN_SD * sd_s)
+    """Return [camera] whether a clock's offset is large, and surely so.
+
+    Where the take contradicts itself by more than what is large, as with exchanged cameras, it is not the clock.
+    """
+    return (np.abs(off_s) > np.maximum(MIN_OFF_S, MIN_SD * sd_s)) & (sd_s < MIN_OFF_S)
 
 
 def clock_offsets(

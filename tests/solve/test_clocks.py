@@ -15,7 +15,7 @@ from mocap.core.keypoints import Keypoints2D
 from mocap.core.observations import common_timeline, observe
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from mocap.reconstruct.points import reconstruct_points
-from mocap.solve.clocks import MIN_OFF_S, clock_offsets
+from mocap.solve.clocks import MIN_OFF_S, clock_offsets, is_clear
 from mocap.solve.take import solve_take
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
@@ -84,6 +84,11 @@ def test_a_camera_that_was_moved_is_no_late_clock_and_does_not_hide_one(scene: S
     assert _findings(moved, detections) == []
     (found,) = _findings(moved, _late(detections, 0, 0.05))
     assert list(found.data["clock_s"]) == [rig.names[0]]
+
+
+def test_where_the_take_contradicts_itself_no_clock_is_accused() -> None:
+    off_s, sd_s = np.array([0.03, 0.03, 0.01, -0.35, 0.3]), np.array([0.005, 0.007, 0.001, 0.05, 0.019])
+    assert is_clear(off_s, sd_s).tolist() == [True, False, False, False, True]
 
 
 def _offsets(rig: CameraRig, detections: Keypoints2D) -> tuple[np.ndarray, np.ndarray]:
