@@ -23,7 +23,7 @@ MIN_OFF_S = 0.02
 MIN_SD = 5.0
 SCALE_SQUARED = 1600.0
 """Of the robust loss: what a clock makes of quick limbs is no gross error here."""
-BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 48, 8
+BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 24, 8
 """A take is looked at in blocks, spread over it: what they say of the clocks scatters as noise in runs makes it."""
 PRIOR_TURN_RAD, PRIOR_SHIFT_M, PRIOR_OFFSET_S = np.radians(5.0), 0.3, 1.0
 POINT_SD_M = 0.3
