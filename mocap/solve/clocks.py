@@ -26,6 +26,7 @@ SCALE_SQUARED = 1600.0
 BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 24, 8
 """A take is looked at in blocks, spread over it: what they say of the clocks scatters as noise in runs makes it."""
 PRIOR_TURN_RAD, PRIOR_SHIFT_M, PRIOR_OFFSET_S = np.radians(5.0), 0.3, 1.0
+"""How wrong a camera may be (1 sd): whatever a take can still be solved with."""
 POINT_SD_M = 0.3
 """How far a point may be from where the solve has it."""
 N = OFFSET + 1
