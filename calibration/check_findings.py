@@ -57,5 +57,5 @@ def check_findings(
         )
         out.append(Diagnostic("camera-move-doubtful", Severity.WARNING, message, {"cameras": list(doubtful)}))
     if clocks:
-        out.append(clock_finding(clocks, Severity.WARNING, len(cameras), assumed_hz))
+        out.append(clock_finding(clocks, Severity.WARNING, len(cameras) == 2, assumed_hz))
     return tuple(out)

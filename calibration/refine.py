@@ -128,7 +128,7 @@ def _judged_clocks(work: _Work, solver: ClockSolver) -> tuple[_Work, tuple[Diagn
         return work, ()
     clocks = {n: float(s) for n, s in zip(work.used.names, wrong_s, strict=True) if s}
     more = " The cameras were judged as if that was done; mocap calibrate refine --clocks solves the clocks too."
-    found = clock_finding(clocks, Severity.QUALITY, int(work.free.sum()), more=more)
+    found = clock_finding(clocks, Severity.QUALITY, bool(work.free.sum() == 2), more=more)
     return replace(work, obs=solver.observed(wrong_s)), (found,)
 
 

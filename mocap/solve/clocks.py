@@ -3,11 +3,13 @@
 Cameras' clocks and places are unknowns beside points that are free in every frame, which are eliminated (Schur
 complement; B. Triggs et al., "Bundle adjustment - a modern synthesis", 2000, section 6.1): one Gauss-Newton step from
 the solved motion. That cameras may also stand elsewhere keeps a stale rig from looking like a late clock, and that
-points are free makes good what a late camera pulled them along. All clocks together tell nothing: the most usual one
-is right.
+points are free makes good what a late camera pulled them along. All clocks together tell nothing: those are
+right that most cameras agree on.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +22,9 @@ from mocap.kernels.trajectories import sample_cubic
 
 MIN_OFF_S = 0.02
 """A rolling shutter whose read-out nobody knows looks like half of it; most are quicker than twice this."""
-MIN_SD = 5.0
+MIN_SD = 4.0
+MAX_SD_S = 0.05
+"""What is known worse tells nothing: neither that a clock is off nor that others are."""
 SCALE_SQUARED = 1600.0
 """Of the robust loss: what a clock makes of quick limbs is no gross error here."""
 BLOCK_S, MAX_BLOCKS, MIN_BLOCKS = 1.0, 24, 8
@@ -38,32 +42,63 @@ def late_clocks(
 ) -> list[Diagnostic]:
     """Return the finding that names cameras whose clocks are off by more than MIN_OFF_S; none if none is.
 
-    observations and sigma_px [camera frame landmark], points_m [frame landmark 3] solved, NaN where nobody knows. With
-    two cameras either may be the wrong one.
+    observations and sigma_px [camera frame landmark], points_m [frame landmark 3] solved, NaN where nobody knows.
     """
-    off_s, sd_s = clock_offsets(observations, sigma_px, points_m, fps)
-    is_off = is_clear(off_s, sd_s)
+    steps = clock_steps(observations, sigma_px, points_m, fps)
+    reference, is_tied = steps.usual()
+    off_s, sd_s = steps.against(reference)
+    is_off = is_clear(off_s, sd_s) & ~reference
     if not is_off.any():
         return []
     off = {cameras[c]: round(float(off_s[c]), 4) for c in np.flatnonzero(is_off)}
-    return [clock_finding(off, Severity.WARNING, len(cameras), more=" Large ones are larger still.")]
+    return [clock_finding(off, Severity.WARNING, is_tied, more=" Large ones are larger still.")]
 
 
 def is_clear(off_s: np.ndarray, sd_s: np.ndarray) -> np.ndarray:
-    """Return [camera] whether a clock's offset is large, and surely so.
-
-    Where the take contradicts itself by more than what is large, as with exchanged cameras, it is not the clock.
-    """
-    return (np.abs(off_s) > np.maximum(MIN_OFF_S, MIN_SD * sd_s)) & (sd_s < MIN_OFF_S)
+    """Return [camera] whether a clock's offset is large, and surely so."""
+    return (np.abs(off_s) > np.maximum(MIN_OFF_S, MIN_SD * sd_s)) & (sd_s < MAX_SD_S)
 
 
-def clock_offsets(
-    observations: Observations, sigma_px: np.ndarray, points_m: np.ndarray, fps: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much each camera's clock is to be put on, and the standard deviation of that, in s [camera].
+@dataclass(frozen=True, eq=False)
+class ClockSteps:
+    """By how much each camera's clock is to be put on. All alike are free: only differences tell."""
 
-    Arguments as in `late_clocks`. Against the median of all cameras, of two against the first. One linear step: it
-    falls short of what is large (100 ms by a fifth). Cost and memory do not grow with the take beyond MAX_BLOCKS.
+    step_s: np.ndarray
+    """[camera]"""
+    covariance_s2: np.ndarray
+    """[camera camera]"""
+
+    def against(self, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return offsets and their standard deviations in s [camera] against the mean of cameras, bool [camera]."""
+        contrast = np.eye(len(reference)) - reference / reference.sum()
+        variance_s2 = np.einsum("ij,jk,ik->i", contrast, self.covariance_s2, contrast)
+        return contrast @ self.step_s, np.sqrt(np.maximum(variance_s2, 0.0))
+
+    def told(self) -> np.ndarray:
+        """Return [camera] whether the clock is known against that of any other camera."""
+        own = np.diag(self.covariance_s2)
+        apart_s2 = own[:, None] + own - 2 * self.covariance_s2
+        np.fill_diagonal(apart_s2, np.inf)
+        return apart_s2.min(axis=1) < MAX_SD_S**2
+
+    def usual(self) -> tuple[np.ndarray, bool]:
+        """Return the cameras [camera] whose clocks are right, the most that agree, and whether others are as many.
+
+        Of as many it is those of the first camera.
+        """
+        told = self.told()
+        if not told.any():
+            return np.ones(len(told), bool), False
+        agree = (np.abs(self.step_s[:, None] - self.step_s) < MIN_OFF_S) & told & told[:, None]
+        most = int(agree.sum(1).argmax())
+        return agree[most], bool((agree[told & ~agree[most]].sum(1) >= agree[most].sum()).any())
+
+
+def clock_steps(observations: Observations, sigma_px: np.ndarray, points_m: np.ndarray, fps: float) -> ClockSteps:
+    """Return by how much clocks are off. Arguments as in `late_clocks`.
+
+    One linear step: it falls short of what is large (100 ms by a fifth). Cost and memory do not grow with the take
+    beyond MAX_BLOCKS.
     """
     n_cameras, n_frames = len(observations.frame), len(points_m)
     length = max(1, min(round(BLOCK_S * fps), n_frames // MIN_BLOCKS))
@@ -73,15 +108,15 @@ def clock_offsets(
     blocks = [_block(observations, sigma_px, points_m, fps, low, low + length) for low in starts.tolist()]
     precision = np.empty(N)
     precision[TURN], precision[SHIFT], precision[OFFSET] = PRIOR_TURN_RAD**-2, PRIOR_SHIFT_M**-2, PRIOR_OFFSET_S**-2
-    covariance = np.linalg.inv(np.sum([h for h, _ in blocks], axis=0) + np.diag(np.tile(precision, n_cameras)))
-    step = -covariance @ np.sum([s for _, s in blocks], axis=0)
-    # how the blocks contradict each other (P. Huber, "The behavior of maximum likelihood estimates under nonstandard
-    # conditions", 1967, section 4)
-    score = np.stack([s + h @ step for h, s in blocks])
-    spread = covariance @ (score.T @ score) @ covariance
+    hessian = np.sum([h for h, _ in blocks], axis=0) + np.diag(np.tile(precision, n_cameras))
+    slope = np.sum([s for _, s in blocks], axis=0)
+    step = -np.linalg.solve(hessian, slope)
+    # how the result changes without each block (the jackknife; R. Miller, "The jackknife - a review", 1974, section 3):
+    # what one block alone tells, nothing confirms. Beside it stands what white noise and the prior leave open.
+    without = np.stack([-np.linalg.solve(hessian - h, slope - s) for h, s in blocks]) - step
     at = OFFSET + N * np.arange(n_cameras)
-    usual = step[at[0]] if n_cameras == 2 else np.median(step[at])
-    return step[at] - usual, np.sqrt(np.diag(spread)[at])
+    spread = (len(blocks) - 1) / len(blocks) * without[:, at].T @ without[:, at]
+    return ClockSteps(step[at], spread + np.linalg.inv(hessian)[np.ix_(at, at)])
 
 
 def _block(

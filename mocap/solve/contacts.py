@@ -30,8 +30,7 @@ measure", 2014, theorem 1)."""
 MAX_RISE_M = 0.03
 """Above the point's own lowest still place in the two seconds around: a heel's landmark does not touch the floor."""
 MAX_HEIGHT_M = 0.10
-"""Above the lowest still place of any point in that time: a foot held still in the air does not stand. A support
-within this height of the floor is the floor."""
+"""Above the lowest still place of any point in that time: a foot held still in the air does not stand."""
 MIN_STANDING_S = 0.08
 MIN_CONTACT_S = 0.05
 
@@ -66,8 +65,9 @@ def contacts(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray
     """
     heights, speed, other = points_m[..., 2], _shared_speed(points_m, fps), _other_point(points_m.shape[1])
     own = _running_minimum(np.where(speed < USUAL_SPEED_M_S, heights, np.inf), round(fps))
-    support = np.where(own < MAX_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
-    may = (heights < hips_m[:, 2:]) & (heights < own.min(1, keepdims=True) + MAX_HEIGHT_M)
+    lowest = own.min(1, keepdims=True)
+    support = np.where(lowest < MAX_CONTACT_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
+    may = np.isfinite(own) & (heights < hips_m[:, 2:]) & (heights < lowest + MAX_HEIGHT_M)
     low = np.where(may, support + MAX_CONTACT_HEIGHT_M - heights, -np.inf)
     alone = ndtr(low / HEIGHT_SIGMA_M) * ndtr((USUAL_SPEED_M_S - speed) / SPEED_SIGMA_M_S)
     foot = np.where(other == np.arange(len(other)), alone, 1 - (1 - alone) * (1 - alone[:, other]))

@@ -14,6 +14,7 @@ from mocap.core.limbs import LIMBS, stretches
 LEAST_SIGMA_M = 0.03
 """Where the solve knows a hidden limb better than this, nobody sees a difference."""
 MAX_LISTED = 200
+"""The most uncertain ones."""
 ONE_OF = {"arms": "arm", "legs": "leg"}
 SIDES = {"L": "left", "R": "right"}
 TRUNK, WHOLE = "trunk and head", "whole body"
@@ -29,7 +30,7 @@ class Hidden:
     to_s: float
     frames: int
     sigma_mm: float
-    """The greatest of its landmarks and frames."""
+    """The greatest of its hidden landmarks and frames."""
 
     @property
     def text(self) -> str:
@@ -44,17 +45,17 @@ def hidden_limbs(points: Points3D, keypoints: Points3D, index: Sequence[int]) ->
     `index` are the keypoints of the body that are measured somewhere in the take. Hidden is where `points`, before the
     solve, are missing: fewer than two views agree for longer than reconstruction bridges. `keypoints` are solved.
     """
-    found = sorted(_hidden(points, keypoints, index), key=lambda h: (h.from_s, h.limb))
+    found = sorted(_hidden(points, keypoints, index), key=lambda h: -h.sigma_mm)
     if not found:
         return []
-    worst = max(found, key=lambda h: h.sigma_mm)
+    worst, listed = found[0], sorted(found[:MAX_LISTED], key=lambda h: (h.from_s, h.limb))
     message = (
-        f"limbs were hidden, seen by fewer than two cameras, for too long to bridge ({len(found)} "
-        f"stretch{'es' if len(found) > 1 else ''}): there the pose is the likeliest between the frames around; the "
+        f"limbs were hidden, no two cameras that agree saw them, for too long to bridge ({len(found)} "
+        f"stretch{'es' if len(found) > 1 else ''}): there the pose is the likeliest given the frames around; the "
         f"most uncertain: {worst.text}. Look at these stretches in the animation; place keypoints by hand (mocap edit, "
         "move), or film with another camera on that side"
     )
-    data = {"stretches": [asdict(h) for h in found[:MAX_LISTED]], "n_stretches": len(found)}
+    data = {"stretches": [asdict(h) for h in listed], "n_stretches": len(found)}
     return [Diagnostic("limbs-hidden", Severity.WARNING, message, data)]
 
 
@@ -67,7 +68,7 @@ def _hidden(points: Points3D, keypoints: Points3D, index: Sequence[int]) -> Iter
         of = np.flatnonzero((limbs == limb) | (limb == WHOLE))
         for first, last in stretches(whole if limb == WHOLE else np.any(hidden[:, of], axis=1) & ~whole):
             there = slice(first, last + 1)
-            worst_m = float(np.nanmax(sigma_m[there][:, of]))
+            worst_m = float(sigma_m[there][:, of][hidden[there][:, of]].max())
             if worst_m > LEAST_SIGMA_M:
                 from_s, to_s = (round(float(points.time_s[f]), 4) for f in (first, last))
                 names = tuple(landmarks[of[hidden[there][:, of].any(0)]].tolist())

@@ -133,7 +133,7 @@ def test_with_two_cameras_a_clock_is_told_but_not_whose():
     result = check_rig(rig, replace(seen, time_s=seen.time_s + np.array([[0.0], [0.1]])))
     assert result.moved == ()
     [finding] = [d for d in result.diagnostics if d.code == "camera-clock-off"]
-    assert "may be the other one" in finding.message
+    assert "may be the others, the other way" in finding.message
     assert [abs(c.clock_s) for c in result.cameras.values() if c.clock_s] == [pytest.approx(0.1, abs=0.01)]
 
 

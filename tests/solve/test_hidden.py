@@ -11,6 +11,7 @@ from mocap.core.diagnostics import Severity
 from mocap.core.keypoints import Keypoints2D, Points3D, Source, load_keypoint_set
 from mocap.core.observations import common_timeline
 from mocap.reconstruct.points import reconstruct_points
+from mocap.solve import hidden
 from mocap.solve.hidden import hidden_limbs
 from mocap.solve.take import solve_take
 from mocap.synth.detections import Faults, detect
@@ -42,6 +43,7 @@ def test_a_limb_is_named_with_its_landmarks_times_and_worst_sigma() -> None:
     points = _points((slice(60, 120), arm), (slice(100, 150), arm[1:]))
     sigma_m = np.full((N_FRAMES, len(HALPE)), 0.005)
     sigma_m[110, arm[1]] = 0.09
+    sigma_m[110, _index("LShoulder")] = 0.2  # seen, so not counted
     solved = _points(sigma_m=sigma_m)
     (found,) = hidden_limbs(points, solved, ALL)
     assert (found.code, found.severity, found.data["n_stretches"]) == ("limbs-hidden", Severity.WARNING, 1)
@@ -62,6 +64,18 @@ def test_a_limb_that_is_known_well_all_the_same_is_not_named() -> None:
     points = _points((slice(60, 120), _index("RWrist")))
     assert hidden_limbs(points, _points(sigma_m=0.02), ALL) == []
     assert hidden_limbs(points, _points(sigma_m=0.04), ALL) != []
+
+
+def test_of_many_stretches_the_most_uncertain_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hidden, "MAX_LISTED", 2)
+    knees = ("LKnee", "RKnee", "LElbow")
+    points = _points(*((slice(60 * n, 60 * n + 30), _index(name)) for n, name in enumerate(knees)))
+    sigma_m = np.full((N_FRAMES, len(HALPE)), 0.05)
+    sigma_m[:, _index("RKnee", "LElbow")] = [0.07, 0.2]
+    (found,) = hidden_limbs(points, _points(sigma_m=sigma_m), ALL)
+    assert [s["limb"] for s in found.data["stretches"]] == ["right leg", "left arm"]
+    assert found.data["n_stretches"] == 3
+    assert "left arm (LElbow)" in found.message
 
 
 def test_who_was_away_is_one_stretch_and_not_one_of_each_limb() -> None:
