@@ -22,6 +22,7 @@ from solve_bars import CLIPS, FPS, make
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
 from mocap.core.observations import common_timeline
+from mocap.core.progress import NoProgress
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from mocap.reconstruct.points import reconstruct_points
 from mocap.solve.take import solve_take
@@ -49,7 +50,7 @@ def named(rig: CameraRig, seen: Keypoints2D) -> dict[str, float]:
 
 def left_ms(rig: CameraRig, seen: Keypoints2D, late_s: np.ndarray) -> float:
     """Return how far the worst clock is from the truth, against the first, once clocks are placed."""
-    placed = placed_clocks(rig, [seen], FPS)
+    placed = placed_clocks(rig, [seen], FPS, NoProgress())
     left_s = late_s + [placed[n].offset_s if placed else 0.0 for n in rig.names]
     return 1e3 * float(np.abs(left_s - left_s[0]).max())
 

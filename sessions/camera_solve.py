@@ -103,7 +103,7 @@ def solve_cameras(
     `unknowns` of UNKNOWNS. The first camera's clock is kept: a common shift cannot be told. The cost does not grow with
     the take beyond MAX_STRETCHES of STRETCH_S. Raises what `solve_take` raises.
     """
-    start = SolvedCameras(rig, False, _far_off(rig, detections, timeline) if CLOCKS in unknowns else {})
+    start = SolvedCameras(rig, False, _far_off(rig, detections, timeline, progress) if CLOCKS in unknowns else {})
     work = _Work(start, timeline, unknowns)
     found, covariance = start, np.linalg.inv(work.prior)
     gain = gained = 0.0
@@ -122,10 +122,10 @@ def solve_cameras(
     return work.judged(found, gain, gained, np.sqrt(np.diag(covariance)).reshape(-1, N_UNKNOWNS))
 
 
-def _far_off(rig: CameraRig, detections: Keypoints2D, timeline: Timeline) -> dict[str, TimeMap]:
+def _far_off(rig: CameraRig, detections: Keypoints2D, timeline: Timeline, progress: Progress) -> dict[str, TimeMap]:
     """Return corrections of the clocks that are far off, as all stretches of the take tell them together."""
     parts = [_between(detections, low_s, high_s) for low_s, high_s in _stretches(timeline)]
-    return placed_clocks(rig, parts, timeline.fps)
+    return placed_clocks(rig, parts, timeline.fps, progress)
 
 
 def _gain(step: np.ndarray, covariance: np.ndarray, is_free: np.ndarray) -> float:
@@ -204,7 +204,7 @@ class _Work:
         data = {"log_likelihood_gain": gain, "last_round": last_gain, "unknowns": n}
         if 2 * gain < n + MIN_SD * np.sqrt(2 * n):
             why = f"moving them explains the detections no better than chance would (gain {gain:.1f}, {n} unknowns)"
-            return self._unmoved(why, Severity.INFO, data)
+            return self._unmoved(self.start, why, Severity.INFO, data)
         worst = np.where(self.is_free, np.abs(self.off(found)) / self.sd, 0.0)
         if worst.max() > IMPLAUSIBLE_SD:
             name = self.rig.names[int(worst.max(1).argmax())]
@@ -215,7 +215,9 @@ class _Work:
                 "camera": f"camera {name} would have to move much further than a calibration errs; correct it first "
                 "(`mocap calibrate refine`)",
             }
-            return self._unmoved(advice[what], Severity.WARNING, data)
+            # a clock that is so far off again was not placed well either
+            start = self.start if what == "camera" else SolvedCameras(self.rig, False, {})
+            return self._unmoved(start, advice[what], Severity.WARNING, data)
         clocks = {
             name: replace(clock, sigma_s=float(sd[c, OFFSET] if c else 0.0))
             for c, (name, clock) in enumerate(found.clocks.items())
@@ -225,21 +227,22 @@ class _Work:
         done = Diagnostic("cameras-solved", Severity.INFO, message, data | {"moved": moves})
         return SolvedCameras(found.rig, found.is_rig_moved, clocks, (done,))
 
-    def _unmoved(self, why: str, severity: Severity, data: dict[str, float]) -> SolvedCameras:
-        """Return what the solve began with: all as it was given, but clocks that were far off."""
+    def _unmoved(self, start: SolvedCameras, why: str, severity: Severity, data: dict[str, float]) -> SolvedCameras:
+        """Return what the solve may begin with: all as it was given, but clocks that were far off."""
         what = " and ".join(self.unknowns).capitalize()
-        placed_s = {n: self._shift_s(clock) for n, clock in self.start.clocks.items() if clock.offset_s}
+        message = f"{what} were left as they were before the skeleton's solve: {why}."
+        unmoved = Diagnostic("cameras-not-solved", severity, message, data)
+        placed_s = {n: self._shift_s(clock) for n, clock in start.clocks.items() if clock.offset_s}
         if not placed_s:
-            message = f"{what} were left as they were before the skeleton's solve: {why}."
-            return replace(self.start, diagnostics=(Diagnostic("cameras-not-solved", severity, message, data),))
+            return replace(start, diagnostics=(unmoved,))
         each = ", ".join(f"{name} {1e3 * s:+.1f} ms" for name, s in placed_s.items())
-        message = (
-            f"Clocks far off were put right by the motion of the points: {each}. The skeleton moved nothing: {why}."
-        )
-        moved = {name: {"clock_s": s, "clock_sd_s": self.start.clocks[name].sigma_s} for name, s in placed_s.items()}
-        return replace(
-            self.start, diagnostics=(Diagnostic("cameras-solved", severity, message, data | {"moved": moved}),)
-        )
+        moved = {
+            name: {"clock_s": s, "clock_sd_s": start.clocks[name].sigma_s, "drift_ppm": 0.0}
+            for name, s in placed_s.items()
+        }
+        message = f"Clocks far off were put right by the motion of the points: {each}."
+        placed = Diagnostic("cameras-solved", Severity.INFO, message, {"moved": moved})
+        return replace(start, diagnostics=(placed, unmoved))
 
     def _moves(
         self, rig: CameraRig, clocks: dict[str, TimeMap], sd: np.ndarray

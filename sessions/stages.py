@@ -196,17 +196,17 @@ def _bias(inputs: Inputs, _config: Config, _progress: Progress) -> tuple[Diagnos
 
 
 IDENTITY = Stage("identity", 2, ("views", "rig"), _identity, ("subject_at",), label="choosing the performer")
-REFINE = Stage("refine", 4, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
+REFINE = Stage("refine", 5, ("identity", "rig"), _refine, ("refine_rig",), label="checking the cameras")
 CAMERAS = Stage(
     "cameras",
-    1,
+    2,
     ("edits", "refine", "times", "corrections"),
     _cameras,
     ("solve_for", "performer"),
     label="solving the cameras with the skeleton",
 )
-POINTS = Stage("points", 12, ("edits", "cameras", "times", "corrections"), _points, label="reconstructing points")
-SOLVE = Stage("solve", 22, ("cameras", "points"), _solve, ("performer",), label="solving the skeleton")
+POINTS = Stage("points", 13, ("edits", "cameras", "times", "corrections"), _points, label="reconstructing points")
+SOLVE = Stage("solve", 23, ("cameras", "points"), _solve, ("performer",), label="solving the skeleton")
 BIAS = Stage("bias", 5, ("solve", "refine", "cameras", "times"), _bias, label="checking the result")
 
 FROM_FOOTAGE: tuple[Stage, ...] = (
@@ -218,7 +218,7 @@ FROM_FOOTAGE: tuple[Stage, ...] = (
     Stage("views", 2, ("keypoints", "fit", "times"), _views, label="bringing the views together"),
     IDENTITY,
     REFINE,
-    Stage("preview", 6, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
+    Stage("preview", 7, ("identity", "refine", "times"), _preview, ("recrop",), label="first reconstruction"),
     recrop("recrop", ("videos", "footage", "fit", "identity", "camera", "preview", "refine", "times")),
     Stage("edits", 3, ("identity", "recrop", "fit", "times", "corrections"), _edits, label="applying corrections"),
     CAMERAS,
@@ -243,7 +243,7 @@ FROM_KEYPOINTS: tuple[Stage, ...] = (
 
 CAUSAL_FROM_KEYPOINTS: tuple[Stage, ...] = (
     *FROM_KEYPOINTS[: FROM_KEYPOINTS.index(CAMERAS)],
-    Stage("causal", 1, ("edits", "refine", "times"), _causal, ("performer", "latency_s"), label="previewing"),
+    Stage("causal", 2, ("edits", "refine", "times"), _causal, ("performer", "latency_s"), label="previewing"),
     Stage("solve", 1, ("causal",), lambda inputs, _config, _progress: inputs["causal"].solved),
     Stage("bias", 1, ("solve",), _preview_gates, label="checking the result"),
 )

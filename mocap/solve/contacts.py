@@ -19,16 +19,19 @@ MAX_OTHER_SPEED_M_S = 0.7
 """A point that moves faster tells no more of the other than that the foot is on its way."""
 USUAL_SPEED_M_S = 0.30
 """Of a point at the edge of contact: above MAX_SPEED_M_S, because the other point of a foot that rolls is the faster
-one. This, the two errors and the probability below are chosen on synthetic takes: other seeds of the clip that the
+one. This, the two errors and the probability below are tuned on synthetic takes: other seeds of the clip that the
 benchmark walks, and two other clips."""
 SPEED_SIGMA_M_S = 0.08
 HEIGHT_SIGMA_M = 0.004
 """Errors of a solved point's speed and height, 1 sd, of four to eight cameras."""
 MIN_PROBABILITY = 0.47
-"""Half of the best F1 gives the best F1 (Z. Lipton et al., "Optimal thresholding of classifiers to maximize F1
-measure", 2014, theorem 1)."""
+"""Near half of the best F1, which gives the best F1 where probabilities are right (Z. Lipton et al., "Optimal
+thresholding of classifiers to maximize F1 measure", 2014, theorem 1); that heel and toe err independently is only about
+so."""
 MAX_RISE_M = 0.03
 """Above the point's own lowest still place in the two seconds around: a heel's landmark does not touch the floor."""
+MAX_STILL_HEIGHT_M = 0.04
+"""Who rests no lower than this above the floor stands on something."""
 MAX_HEIGHT_M = 0.10
 """Above the lowest still place of any point in that time: a foot held still in the air does not stand."""
 MIN_STANDING_S = 0.08
@@ -60,13 +63,15 @@ def contacts(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray
 
     Heel and toe of a foot lie side by side. A point is in contact where it is less than MAX_CONTACT_HEIGHT_M above its
     support and slow. How probable that is follows from the errors of height and speed, and a foot stands where one of
-    its points probably does. The support is the floor; where the point's lowest still place in the two seconds around
-    lies well above the floor (a beam, a step), it is that place. A foot above the hips [frame 3] supports nothing.
+    its points probably does. The support is the floor, or MAX_STILL_HEIGHT_M below the lowest still place of any point in the
+    two seconds around (a mat); of a point whose own lowest still place then is MAX_HEIGHT_M above the floor (a beam),
+    it is that place. Feet that never rest, or are above the hips [frame 3], stand on nothing.
     """
     heights, speed, other = points_m[..., 2], _shared_speed(points_m, fps), _other_point(points_m.shape[1])
     own = _running_minimum(np.where(speed < USUAL_SPEED_M_S, heights, np.inf), round(fps))
     lowest = own.min(1, keepdims=True)
-    support = np.where(lowest < MAX_CONTACT_HEIGHT_M, 0.0, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
+    floor = np.maximum(lowest - MAX_STILL_HEIGHT_M, 0.0)
+    support = np.where(own < MAX_HEIGHT_M, floor, own - MAX_CONTACT_HEIGHT_M + MAX_RISE_M)
     may = np.isfinite(own) & (heights < hips_m[:, 2:]) & (heights < lowest + MAX_HEIGHT_M)
     low = np.where(may, support + MAX_CONTACT_HEIGHT_M - heights, -np.inf)
     alone = ndtr(low / HEIGHT_SIGMA_M) * ndtr((USUAL_SPEED_M_S - speed) / SPEED_SIGMA_M_S)

@@ -15,7 +15,7 @@ LEAST_SIGMA_M = 0.03
 """Where the solve knows a hidden limb better than this, nobody sees a difference."""
 MAX_LISTED = 200
 """The most uncertain ones."""
-ONE_OF = {"arms": "arm", "legs": "leg"}
+ONE_OF = {"arm": (*LIMBS["arms"], *LIMBS["hands"]), "leg": LIMBS["legs"]}
 SIDES = {"L": "left", "R": "right"}
 TRUNK, WHOLE = "trunk and head", "whole body"
 
@@ -28,7 +28,7 @@ class Hidden:
     landmarks: tuple[str, ...]
     from_s: float
     to_s: float
-    frames: int
+    n_frames: int
     sigma_mm: float
     """The greatest of its hidden landmarks and frames."""
 
@@ -77,7 +77,7 @@ def _hidden(points: Points3D, keypoints: Points3D, index: Sequence[int]) -> Iter
 
 def _limb(landmark: str) -> str:
     """Return the limb of a landmark, with its side, as a person calls it."""
-    for limb, name in ONE_OF.items():
-        if landmark[:1] in SIDES and landmark[1:] in LIMBS[limb]:
-            return f"{SIDES[landmark[0]]} {name}"
+    for limb, landmarks in ONE_OF.items():
+        if landmark[:1] in SIDES and landmark[1:] in landmarks:
+            return f"{SIDES[landmark[0]]} {limb}"
     return TRUNK

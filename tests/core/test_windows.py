@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 
@@ -15,6 +16,7 @@ from mocap.core.windows import (
     MAX_FRAMES,
     OVERLAP_S,
     OVERLAP_SHARE,
+    Window,
     in_parts,
     in_windows,
     windows,
@@ -65,16 +67,20 @@ def test_results_come_in_order_with_progress_for_each() -> None:
     assert progress.steps == 4
 
 
-def test_an_error_in_a_window_is_raised_and_windows_that_wait_never_begin() -> None:
+def test_an_error_in_a_window_is_raised_and_windows_that_wait_never_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     begun: list[int] = []
 
-    def work(window: object) -> None:
-        begun.append(1)
-        raise ZeroDivisionError
+    def work(window: Window) -> None:
+        begun.append(window.start)
+        if window.start == 0:
+            raise ZeroDivisionError
+        time.sleep(0.3)  # two windows are at work while the error is met and the fourth is let go of
 
     with pytest.raises(ZeroDivisionError):
-        list(in_windows(work, 200 * MAX_FRAMES, 60.0, NoProgress()))
-    assert len(begun) < 200
+        list(in_windows(work, 20 * MAX_FRAMES, 60.0, NoProgress()))
+    assert AHEAD * 2 == 4
+    assert 0 < len(begun) < 4
 
 
 def test_few_results_are_in_memory_at_once() -> None:

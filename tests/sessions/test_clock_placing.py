@@ -10,6 +10,7 @@ import pytest
 
 from mocap.core.camera import CameraRig
 from mocap.core.keypoints import Keypoints2D
+from mocap.core.progress import NoProgress
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
 from mocap.synth.rig import ring_rig
@@ -46,7 +47,7 @@ def _cut(seen: Keypoints2D, first: int, last: int, blind: int | None = None) -> 
 
 
 def test_the_late_clock_is_placed_and_the_others_stay(rig: CameraRig, late: Keypoints2D) -> None:
-    placed = placed_clocks(rig, [late], FPS)
+    placed = placed_clocks(rig, [late], FPS, NoProgress())
     assert placed[rig.names[2]].offset_s == pytest.approx(-LATE_S, abs=0.004)
     assert 0 < placed[rig.names[2]].sigma_s < 0.004
     assert [placed[rig.names[c]].offset_s for c in (0, 1, 3)] == [0.0, 0.0, 0.0]
@@ -55,7 +56,7 @@ def test_the_late_clock_is_placed_and_the_others_stay(rig: CameraRig, late: Keyp
 @pytest.mark.parametrize("blind", [2, 0])
 def test_a_stretch_without_a_camera_tells_nothing_of_its_clock(rig: CameraRig, late: Keypoints2D, blind: int) -> None:
     whole, part = _cut(late, 0, 120), _cut(late, 120, N_FRAMES, blind)
-    placed = placed_clocks(rig, [whole, part], FPS)
+    placed = placed_clocks(rig, [whole, part], FPS, NoProgress())
     assert placed[rig.names[2]].offset_s == pytest.approx(-LATE_S, abs=0.006)
     assert [placed[rig.names[c]].offset_s for c in (0, 1, 3)] == [0.0, 0.0, 0.0]
 
@@ -63,7 +64,7 @@ def test_a_stretch_without_a_camera_tells_nothing_of_its_clock(rig: CameraRig, l
 def test_against_a_first_camera_that_saw_nobody_nothing_is_placed_but_against_the_next(
     rig: CameraRig, late: Keypoints2D
 ) -> None:
-    placed = placed_clocks(rig, [_cut(late, 0, N_FRAMES, 0)], FPS)
+    placed = placed_clocks(rig, [_cut(late, 0, N_FRAMES, 0)], FPS, NoProgress())
     assert placed[rig.names[2]].offset_s == pytest.approx(-LATE_S, abs=0.006)
     assert placed[rig.names[0]].offset_s == 0.0
     assert placed[rig.names[0]].sigma_s > 0.5
@@ -73,9 +74,16 @@ def test_steps_that_come_to_no_end_place_nothing(
     rig: CameraRig, late: Keypoints2D, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock_placing, "MAX_ROUNDS", 1)
-    assert placed_clocks(rig, [late], FPS) == {}
+    assert placed_clocks(rig, [late], FPS, NoProgress()) == {}
 
 
 def test_of_nobody_nothing_is_placed(rig: CameraRig, late: Keypoints2D) -> None:
     nobody = replace(late, score=np.zeros_like(late.score), xy_px=np.full_like(late.xy_px, np.nan))
-    assert placed_clocks(rig, [nobody], FPS) == {}
+    assert placed_clocks(rig, [nobody], FPS, NoProgress()) == {}
+
+
+def test_a_stretch_in_which_one_camera_ran_tells_nothing(rig: CameraRig, late: Keypoints2D) -> None:
+    apart = replace(late, time_s=late.time_s + 60.0 * np.arange(4)[:, None])
+    assert placed_clocks(rig, [apart], FPS, NoProgress()) == {}
+    placed = placed_clocks(rig, [late, apart], FPS, NoProgress())
+    assert placed[rig.names[2]].offset_s == pytest.approx(-LATE_S, abs=0.004)

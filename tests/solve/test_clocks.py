@@ -15,7 +15,7 @@ from mocap.core.keypoints import Keypoints2D
 from mocap.core.observations import common_timeline, observe
 from mocap.kernels.rotations import quat_exp, quat_to_matrix
 from mocap.reconstruct.points import reconstruct_points
-from mocap.solve.clocks import MIN_OFF_S, ClockSteps, clock_steps, is_clear
+from mocap.solve.clocks import MIN_OFF_S, ClockSteps, clock_blocks, clock_steps, is_clear
 from mocap.solve.take import solve_take
 from mocap.synth.detections import Faults, detect
 from mocap.synth.performer import Performer
@@ -93,6 +93,40 @@ def test_of_two_and_two_cameras_either_pair_may_be_wrong(scene: Scene) -> None:
     assert "it may be the others" in found.message
 
 
+@pytest.mark.parametrize(
+    ("step_ms", "usual", "is_tied"),
+    [
+        ([0, 0, 60], [0, 1], False),
+        ([60, 0, 0], [1, 2], False),
+        ([0, 60], [0], True),
+        ([0, 0, 60, 60], [0, 1], True),
+        ([0, 0, 18, 36], [0, 1, 2], False),
+        ([0, 19, 38, 57], [0, 1], True),
+        ([38, 0, 19, 57], [0, 3], True),
+    ],
+)
+def test_those_are_right_that_most_agree_on(step_ms: list[float], usual: list[int], is_tied: bool) -> None:
+    steps = ClockSteps(1e-3 * np.array(step_ms, float), 1e-8 * np.eye(len(step_ms)))
+    found, found_tied = steps.usual()
+    assert np.flatnonzero(found).tolist() == usual
+    assert found_tied == is_tied
+
+
+def test_who_is_not_sure_has_no_say() -> None:
+    covariance_s2 = np.diag([5e-4, 5e-4, 15e-3]) ** 2
+    steps = ClockSteps(np.array([0.0, 0.06, 0.045]), covariance_s2)
+    found, is_tied = steps.usual()
+    assert found.tolist() == [True, False, False]
+    assert is_tied
+
+
+def test_of_a_take_too_short_for_blocks_nothing_is_told(scene: Scene) -> None:
+    rig, detections = scene(4)
+    late = _late(detections, 1, 0.1).cut(np.full(4, 100), np.full(4, 180))
+    assert not _steps(rig, late).is_told().any()
+    assert _steps(rig, late.cut(np.zeros(4, int), np.zeros(4, int))).step_s.tolist() == [0.0] * 4
+
+
 def _blind(detections: Keypoints2D, camera: int, frames: slice = slice(None)) -> Keypoints2D:
     score, xy_px = detections.score.copy(), detections.xy_px.copy()
     score[camera, frames], xy_px[camera, frames] = 0.0, np.nan
@@ -103,7 +137,7 @@ def test_a_camera_that_saw_nobody_is_not_accused_and_has_no_say(scene: Scene) ->
     rig, detections = scene(3)
     detections = _blind(_late(detections, 1, 0.06), 2)
     steps = _steps(rig, detections)
-    assert steps.told().tolist() == [True, True, False]
+    assert steps.is_told().tolist() == [True, True, False]
     (found,) = _findings(rig, detections)
     ((name, to_correct_s),) = found.data["clock_s"].items()
     assert name == rig.names[1]
@@ -138,7 +172,7 @@ def _steps(rig: CameraRig, detections: Keypoints2D) -> ClockSteps:
     timeline = common_timeline(detections.time_s, FPS)
     points = reconstruct_points(detections, rig, timeline)
     seen, sigma_px = observe(points.detections, rig, timeline), np.nan_to_num(points.sigma_px, nan=1.0)
-    return clock_steps(seen, sigma_px, points.points.xyz_m, float(FPS))
+    return clock_steps(clock_blocks(seen, sigma_px, points.points.xyz_m, float(FPS)), len(rig))
 
 
 def test_offsets_scatter_as_their_sigma_says(scene: Scene) -> None:

@@ -53,7 +53,7 @@ def test_a_limb_is_named_with_its_landmarks_times_and_worst_sigma() -> None:
             "landmarks": ("LElbow", "LWrist"),
             "from_s": 4.0,
             "to_s": round(3 + 149 / 60, 4),
-            "frames": 90,
+            "n_frames": 90,
             "sigma_mm": 90.0,
         }
     ]
@@ -64,6 +64,18 @@ def test_a_limb_that_is_known_well_all_the_same_is_not_named() -> None:
     points = _points((slice(60, 120), _index("RWrist")))
     assert hidden_limbs(points, _points(sigma_m=0.02), ALL) == []
     assert hidden_limbs(points, _points(sigma_m=0.04), ALL) != []
+
+
+def test_a_hand_goes_with_its_arm() -> None:
+    whole = load_keypoint_set("coco_wholebody133")
+    gone = [whole.landmarks.index(n) for n in ("LMiddle", "LThumb1", "LIndex")]
+    source = np.full((N_FRAMES, len(whole)), Source.MEASURED, np.uint8)
+    source[60:120, gone] = Source.MISSING
+    xyz_m, time_s = np.zeros((*source.shape, 3)), np.arange(N_FRAMES) / float(FPS)
+    points = Points3D(whole, time_s, np.where(source[..., None] == Source.MISSING, np.nan, xyz_m), 0.0 * source, source)
+    solved = Points3D(whole, time_s, xyz_m, np.full(source.shape, 0.1), np.full_like(source, Source.MEASURED))
+    (found,) = hidden_limbs(points, solved, list(range(len(whole))))
+    assert [s["limb"] for s in found.data["stretches"]] == ["left arm"]
 
 
 def test_of_many_stretches_the_most_uncertain_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +93,7 @@ def test_of_many_stretches_the_most_uncertain_are_listed(monkeypatch: pytest.Mon
 def test_who_was_away_is_one_stretch_and_not_one_of_each_limb() -> None:
     points = _points((slice(60, 120), ALL), (slice(120, 160), _index("RKnee")))
     (found,) = hidden_limbs(points, _points(sigma_m=0.2), ALL)
-    assert [(s["limb"], s["frames"]) for s in found.data["stretches"]] == [("whole body", 60), ("right leg", 40)]
+    assert [(s["limb"], s["n_frames"]) for s in found.data["stretches"]] == [("whole body", 60), ("right leg", 40)]
 
 
 def test_landmarks_that_are_never_measured_are_left_to_their_own_finding() -> None:
