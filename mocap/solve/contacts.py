@@ -63,9 +63,9 @@ def contacts(points_m: np.ndarray, hips_m: np.ndarray, fps: float) -> np.ndarray
 
     Heel and toe of a foot lie side by side. A point is in contact where it is less than MAX_CONTACT_HEIGHT_M above its
     support and slow. How probable that is follows from the errors of height and speed, and a foot stands where one of
-    its points probably does. The support is the floor, or MAX_STILL_HEIGHT_M below the lowest still place of any point in the
-    two seconds around (a mat); of a point whose own lowest still place then is MAX_HEIGHT_M above the floor (a beam),
-    it is that place. Feet that never rest, or are above the hips [frame 3], stand on nothing.
+    its points probably does. The support is the floor, or MAX_STILL_HEIGHT_M below the lowest still place of any point
+    in the two seconds around (a mat); of a point whose own lowest still place then is MAX_HEIGHT_M above the floor (a
+    beam), it is that place. Feet that never rest, or are above the hips [frame 3], stand on nothing.
     """
     heights, speed, other = points_m[..., 2], _shared_speed(points_m, fps), _other_point(points_m.shape[1])
     own = _running_minimum(np.where(speed < USUAL_SPEED_M_S, heights, np.inf), round(fps))
