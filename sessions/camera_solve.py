@@ -235,14 +235,18 @@ class _Work:
         placed_s = {n: self._shift_s(clock) for n, clock in start.clocks.items() if clock.offset_s}
         if not placed_s:
             return replace(start, diagnostics=(unmoved,))
-        each = ", ".join(f"{name} {1e3 * s:+.1f} ms" for name, s in placed_s.items())
+        each = ", ".join(
+            f"{name} {1e3 * s:+.1f} +- {1e3 * start.clocks[name].sigma_s:.1f} ms" for name, s in placed_s.items()
+        )
         moved = {
             name: {"clock_s": s, "clock_sd_s": start.clocks[name].sigma_s, "drift_ppm": 0.0}
             for name, s in placed_s.items()
         }
         message = f"Clocks far off were put right by the motion of the points: {each}."
-        placed = Diagnostic("cameras-solved", Severity.INFO, message, {"moved": moved})
-        return replace(start, diagnostics=(placed, unmoved))
+        if severity is Severity.INFO:
+            message += " The skeleton found nothing more to correct."
+        placed = Diagnostic("cameras-solved", Severity.INFO, message, data | {"moved": moved})
+        return replace(start, diagnostics=(placed,) if severity is Severity.INFO else (placed, unmoved))
 
     def _moves(
         self, rig: CameraRig, clocks: dict[str, TimeMap], sd: np.ndarray
