@@ -54,7 +54,7 @@ def late_clocks(
     if not is_off.any():
         return []
     off = {cameras[c]: round(float(off_s[c]), 4) for c in np.flatnonzero(is_off)}
-    more = " Those beyond 80 ms are larger still." if max(map(abs, off.values())) > LARGE_S else ""
+    more = " Figures of 70 ms and more tend to fall short." if max(map(abs, off.values())) > LARGE_S else ""
     return [clock_finding(off, Severity.WARNING, is_tied, more=more)]
 
 

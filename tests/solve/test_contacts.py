@@ -84,13 +84,12 @@ def test_a_short_slip_does_not_break_a_contact(detect: Detect) -> None:
     assert detect(_path(np.full(240, 0.02), speed), HIPS, FPS).all()
 
 
-def test_a_heel_raised_above_the_toes_is_in_contact_up_to_about_five_centimetres() -> None:
+def test_a_heel_raised_above_the_toes_is_in_contact_up_to_five_centimetres() -> None:
     height = np.linspace(0.01, 0.09, 240)
     heel, toes = (_path(h, np.full(240, 0.1)) for h in (height, np.full(240, 0.02)))
     contact = contacts(np.concatenate([heel, toes], axis=1), HIPS, FPS)[:, 0]
     assert contact[height < 0.049].all()
-    # the sole's other end stands, which counts up to 1.2 sd of the height's error beyond the limit
-    assert not contact[height > 0.055].any()
+    assert not contact[height > 0.051].any()
 
 
 @both
